@@ -1,0 +1,47 @@
+// Package audit has the words for what an owner wants to know afterwards: who
+// signed in, which token was made or refused and by which rule. Logs are for
+// operators and hold nothing personal; audit is for owners and names the account.
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// Kinds of events.
+const (
+	KindSignIn        = "sign-in"         // somebody came back from the identity provider
+	KindSignInRefused = "sign-in-refused" // ... and was refused
+	KindConsent       = "consent"         // somebody said yes or no
+	KindToken         = "token"           // a token was made, or refused by the policy
+	KindGrantEnded    = "grant-ended"
+	KindApplied       = "applied" // the declared facts changed
+)
+
+// Event is one thing that happened. Fields that do not apply are empty.
+type Event struct {
+	At          time.Time
+	Kind        string
+	Tenant      string
+	Account     string // account ID
+	Client      string // client ID
+	Grant       string // grant ID
+	Service     string // target audience
+	Scope       string // what was given, or asked for when refused
+	Rule        string // the rule that decided
+	Outcome     string // "allowed" or "refused"
+	SubjectHash string // SHA-256 of the subject token, hex; never the token
+	RequestID   string // joins event, log line and the error that the caller saw
+}
+
+// Outcomes.
+const (
+	Allowed = "allowed"
+	Refused = "refused"
+)
+
+// Log takes events. Implemented by internal/store. An event that cannot be kept is an error
+// and the action that it describes must not go on.
+type Log interface {
+	Record(ctx context.Context, e Event) error
+}

@@ -1,0 +1,107 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of the Store.
+var (
+	// ErrNotFound means that there is no such account, grant or refresh token in
+	// this tenant. Answer exactly as for one that is forbidden.
+	ErrNotFound = errors.New("issuer: not found")
+	// ErrTaken means that an address or login name belongs to another account of
+	// the tenant (R1). Refuse the sign-in, audit it, change nothing.
+	ErrTaken = errors.New("issuer: address or login name belongs to another account")
+	// ErrReplayed means that the code was redeemed before. The first grant has
+	// been ended (RFC 6749, section 4.1.2). Answer invalid_grant.
+	ErrReplayed = errors.New("issuer: code was redeemed before")
+	// ErrReused means that a refresh token came back after its successor was
+	// used, too late or too often; its grant has been ended (R18). Answer invalid_grant.
+	ErrReused = errors.New("issuer: refresh token was used before")
+	// ErrEnded means that the grant has ended. Answer invalid_grant.
+	ErrEnded = errors.New("issuer: grant has ended")
+)
+
+// Account is a person at a tenant, made at the first sign-in. Its key is
+// (tenant, upstream issuer, upstream subject) (R1).
+type Account struct {
+	ID              string // stable subject: "sub" of our tokens, 22 characters
+	UpstreamIssuer  string
+	UpstreamSubject string
+	Addresses       []string // primary first
+	Login           string   // login name at the identity provider; may be empty
+	Name            string   // display name; may be empty
+	CreatedAt       time.Time
+	LastSignInAt    time.Time
+}
+
+// Grant is one person's sign-in with one client. Ending it ends everything made from it.
+type Grant struct {
+	ID          string // 11 characters; in tokens as "grant"
+	AccountID   string
+	ClientID    string
+	Scopes      string   // granted, space-separated
+	Resources   []string // audiences named at /authorize; empty means whatever the scopes open (R4)
+	OriginHash  []byte   // SHA-256 of the code that made it: unique in the installation (R19)
+	CreatedAt   time.Time
+	LastUsedAt  time.Time
+	EndedAt     time.Time // zero while it lives
+	EndedReason string    // "replay", "reuse", "revoked", ...
+}
+
+// Refresh is a refresh token as stored: never the token itself.
+type Refresh struct {
+	Hash      []byte // SHA-256 of the token
+	GrantID   string
+	CreatedAt time.Time
+	UsedAt    time.Time // first use; zero while unused
+	Grant     Grant     // filled in by Store.Refresh
+}
+
+// Rotation says how a presented refresh token is replaced (R18).
+type Rotation struct {
+	Presented []byte // SHA-256 of the token that was presented
+	Successor []byte // SHA-256 of the token that shall replace it
+	Sealed    []byte // the successor, sealed under the server key and the presented token
+	Now       time.Time
+	Window    time.Duration // how long after the first use a repetition is answered: 30 s
+	Repeats   int           // how often at most: 10
+}
+
+// Store keeps accounts, grants and refresh families. Every method takes the
+// tenant first and sees nothing of another tenant. Times are kept to the
+// second or finer, in UTC. Implemented by internal/store.
+type Store interface {
+	// SaveAccount finds the account of (UpstreamIssuer, UpstreamSubject), or makes
+	// it with a.ID, and updates addresses, login, name and last sign-in. It returns
+	// the account as stored. ErrTaken if an address or the login name (compared
+	// without case) belongs to another account of the tenant; then nothing is written.
+	SaveAccount(ctx context.Context, tenant string, a Account) (Account, error)
+	// Account returns an account by its ID, or ErrNotFound.
+	Account(ctx context.Context, tenant, id string) (Account, error)
+
+	// CreateGrant writes a grant and, unless refresh is nil, the first refresh token
+	// (its hash), in one transaction. If OriginHash is known already, the grant
+	// that it made is ended with reason "replay" and ErrReplayed is returned.
+	CreateGrant(ctx context.Context, tenant string, g Grant, refresh []byte) error
+	// EndReplayed ends the grant that the code with this hash made, if there is
+	// one, with reason "replay", and reports whether there was.
+	EndReplayed(ctx context.Context, tenant string, originHash []byte, now time.Time) (bool, error)
+	// Grant returns a grant, ended or not, or ErrNotFound.
+	Grant(ctx context.Context, tenant, id string) (Grant, error)
+	// EndGrant ends a grant; ending an ended one changes nothing. ErrNotFound if there is none.
+	EndGrant(ctx context.Context, tenant, id, reason string, now time.Time) error
+
+	// Refresh returns a refresh token with its grant, or ErrNotFound. It changes nothing.
+	Refresh(ctx context.Context, tenant string, hash []byte) (Refresh, error)
+	// Rotate replaces a refresh token, in one transaction, so that of two requests
+	// only one makes a successor. The first use stores r.Successor and r.Sealed and
+	// returns r.Sealed. A repetition within r.Window of the first use, at most
+	// r.Repeats times and while the successor is unused, returns what was sealed
+	// the first time. Anything else ends the grant with reason "reuse" and returns
+	// ErrReused. ErrEnded if the grant has ended, ErrNotFound if there is no such token.
+	// It also sets the grant's last use.
+	Rotate(ctx context.Context, tenant string, r Rotation) (sealed []byte, err error)
+}
