@@ -1,0 +1,253 @@
+package web_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"signpost/web"
+)
+
+var testLanguages = []string{"en", "de"}
+
+// testPages are pages with every branch of the templates taken, by name.
+func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
+	organisation := web.Organisation{
+		Title: "Example Organisation", Help: "https://help.example.test/",
+		Domains: []string{"example.test", "example.org"}, Host: "id.example.test",
+	}
+	many := organisation
+	many.Domains = []string{"a.example", "b.example", "c.example", "d.example", "e.example"}
+	staff := web.Choice{Title: "Example staff", Host: "login.example.test", URL: "https://login.example.test/authorize?state=x"}
+	students := web.Choice{Title: "Example students", Host: "sso.example.org", URL: "/authorize/continue?idp=students"}
+	permissions := []web.Permission{{Title: "Mail", Text: "read, send and delete your mail"}, {Title: "Files", Text: "see your files"}}
+	open := web.Asker{Kind: web.AskerOpen, Redirect: "127.0.0.1:5000"}
+	program := web.Asker{Kind: web.AskerNamed, Name: "Thunderbird", Redirect: "localhost"}
+	site := web.Asker{Kind: web.AskerNamed, Name: "Example Cloud", Redirect: "cloud.example.test"}
+
+	signIn := func(v web.SignIn) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.SignIn(w, lang, v) }
+	}
+	consent := func(v web.Consent) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.Consent(w, lang, v) }
+	}
+	problem := func(v web.Problem) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.Problem(w, lang, v) }
+	}
+	home := func(v web.Home) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.Home(w, lang, v) }
+	}
+	return map[string]func(io.Writer, string) error{
+		"sign-in, open client":   signIn(web.SignIn{Asker: open, Organisation: organisation, Choices: []web.Choice{staff}, Permissions: permissions, Cancel: "/authorize/cancel?ticket=x"}),
+		"sign-in, two providers": signIn(web.SignIn{Asker: program, Organisation: many, Choices: []web.Choice{staff, students}, Permissions: permissions, Cancel: "/c"}),
+		"sign-in, nothing to do": signIn(web.SignIn{Asker: site, Organisation: organisation}),
+		"consent, open client":   consent(web.Consent{Asker: open, Organisation: organisation, Provider: "Example staff", Person: "Alice Example", Address: "alice@example.test", Permissions: permissions, Offline: true, Action: "/consent", Ticket: "ticket-1"}),
+		"consent, named program": consent(web.Consent{Asker: program, Organisation: organisation, Provider: "Example staff", Address: "alice@example.test", Permissions: permissions, Action: "/consent", Ticket: "ticket-1"}),
+		"consent, website":       consent(web.Consent{Asker: site, Organisation: organisation, Provider: "Example staff", Person: "Alice Example", Action: "/consent", Ticket: "ticket-1"}),
+		"problem":                problem(web.Problem{Title: web.ProblemExpired, RequestID: "7f3kq9m2xw", Help: "https://help.example.test/"}),
+		"problem, least":         problem(web.Problem{Title: web.ProblemNotFound}),
+		"home":                   home(web.Home{Organisation: organisation, Declared: true, Issuer: "https://id.example.test", Address: "alice@example.test"}),
+		"home, without address":  home(web.Home{Organisation: many, Declared: true, Issuer: "https://id.example.test"}),
+		"home, nothing declared": home(web.Home{Issuer: "https://id.example.test"}),
+	}
+}
+
+func newPages(t testing.TB) *web.Pages {
+	t.Helper()
+	p, err := web.New()
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	return p
+}
+
+// render writes a page and returns its tree; a template that left a value
+// unescaped would show in the tree.
+func render(t testing.TB, write func(io.Writer, string) error, lang string) *html.Node {
+	t.Helper()
+	var page bytes.Buffer
+	if err := write(&page, lang); err != nil {
+		t.Fatalf("write page: %v", err)
+	}
+	tree, err := html.Parse(&page)
+	if err != nil {
+		t.Fatalf("parse page: %v", err)
+	}
+	return tree
+}
+
+// elements returns all elements with the given name in document order; "" means every element.
+func elements(tree *html.Node, name string) []*html.Node {
+	var found []*html.Node
+	for n := range tree.Descendants() {
+		if n.Type == html.ElementNode && (name == "" || n.Data == name) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func attribute(n *html.Node, key string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+// text returns the text below n with its white space folded.
+func text(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			b.WriteString(d.Data)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func eachPage(t *testing.T, check func(t *testing.T, lang string, tree *html.Node)) {
+	t.Helper()
+	p := newPages(t)
+	for name, write := range testPages(p) {
+		for _, lang := range testLanguages {
+			t.Run(name+" in "+lang, func(t *testing.T) {
+				t.Parallel()
+				check(t, lang, render(t, write, lang))
+			})
+		}
+	}
+}
+
+func TestPageStructure(t *testing.T) {
+	t.Parallel()
+	eachPage(t, func(t *testing.T, lang string, tree *html.Node) {
+		for _, name := range []string{"html", "title", "header", "main", "footer", "h1"} {
+			if got := len(elements(tree, name)); got != 1 {
+				t.Errorf("%d elements <%s>, want 1", got, name)
+			}
+		}
+		if got, _ := attribute(elements(tree, "html")[0], "lang"); got != lang {
+			t.Errorf("lang = %q, want %q", got, lang)
+		}
+		for _, name := range []string{"title", "h1", "h2", "a", "button", "li", "p"} {
+			for _, n := range elements(tree, name) {
+				if text(n) == "" {
+					t.Errorf("<%s> without text", name)
+				}
+			}
+		}
+		for _, n := range elements(tree, "svg") {
+			if got, _ := attribute(n, "aria-hidden"); got != "true" {
+				t.Errorf("an icon is not hidden from screen readers")
+			}
+		}
+		for _, n := range elements(tree, "img") {
+			if _, ok := attribute(n, "alt"); !ok {
+				t.Errorf("<img> without alt")
+			}
+		}
+		checkReferences(t, tree)
+		if got := text(elements(tree, "body")[0]); strings.Contains(withoutExample(tree, got), "{") {
+			t.Errorf("a placeholder was left unfilled in %q", got)
+		}
+	})
+}
+
+// checkReferences fails for ids that are not unique and references to none.
+func checkReferences(t *testing.T, tree *html.Node) {
+	t.Helper()
+	var ids []string
+	for _, n := range elements(tree, "") {
+		if id, ok := attribute(n, "id"); ok {
+			if slices.Contains(ids, id) {
+				t.Errorf("id %q is not unique", id)
+			}
+			ids = append(ids, id)
+		}
+	}
+	for _, n := range elements(tree, "") {
+		if id, ok := attribute(n, "aria-describedby"); ok && !slices.Contains(ids, id) {
+			t.Errorf("aria-describedby names %q, which is not on the page", id)
+		}
+	}
+}
+
+// withoutExample drops the example file, the only text that holds braces.
+func withoutExample(tree *html.Node, body string) string {
+	for _, n := range elements(tree, "pre") {
+		body = strings.ReplaceAll(body, text(n), "")
+	}
+	return body
+}
+
+// The pages must work under "default-src 'none'; style-src 'self'; img-src 'self'".
+func TestPagesNeedNoInlineCode(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	var served []string
+	for _, a := range p.Assets() {
+		served = append(served, a.Path)
+	}
+	allowed := []string{
+		"a", "bdi", "body", "button", "circle", "code", "dd", "dl", "dt", "footer", "form", "h1", "h2", "head", "header", "html",
+		"img", "input", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "svg", "title", "ul", "div",
+	}
+	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
+		for _, n := range elements(tree, "") {
+			if !slices.Contains(allowed, n.Data) {
+				t.Errorf("element <%s> is not one that the pages use", n.Data)
+			}
+			for _, a := range n.Attr {
+				if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
+					t.Errorf("<%s> has the attribute %s", n.Data, a.Key)
+				}
+				if loads := a.Key == "src" || a.Key == "href" && n.Data == "link"; loads && !slices.Contains(served, a.Val) {
+					t.Errorf("<%s> loads %q, which is not among the assets %q", n.Data, a.Val, served)
+				}
+			}
+		}
+	})
+}
+
+func TestNoPageHasAPasswordField(t *testing.T) {
+	t.Parallel()
+	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
+		for _, n := range elements(tree, "input") {
+			if got, _ := attribute(n, "type"); got != "hidden" {
+				t.Errorf("<input type=%q>: the pages ask for nothing", got)
+			}
+		}
+	})
+}
+
+func TestUnknownLanguageIsEnglish(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	tree := render(t, testPages(p)["problem"], "tlh")
+	if got, _ := attribute(elements(tree, "html")[0], "lang"); got != "en" {
+		t.Errorf("lang = %q, want %q", got, "en")
+	}
+}
+
+type brokenWriter struct{}
+
+var errBroken = errors.New("connection gone")
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestErrorOfTheWriterIsReturned(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	for name, write := range testPages(p) {
+		if err := write(brokenWriter{}, "en"); !errors.Is(err, errBroken) {
+			t.Errorf("%s: error = %v, want %v", name, err, errBroken)
+		}
+	}
+}
