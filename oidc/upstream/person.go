@@ -1,0 +1,183 @@
+package upstream
+
+import (
+	"cmp"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"signpost/oidc"
+)
+
+const (
+	maxName      = 100 // characters of a display name
+	maxLocal     = 64  // octets of a local part (RFC 5321, section 4.5.3.1.1)
+	maxAddress   = 254 // octets of an address (RFC 5321, section 4.5.3.1.3, less the angle brackets)
+	maxAddresses = 20  // of one person
+)
+
+// claims are those of an ID token or of userinfo, as they came.
+type claims map[string]any
+
+// text returns a claim that is a string, or "".
+func (c claims) text(name string) string {
+	s, _ := c[name].(string)
+	return s
+}
+
+// texts returns a claim that is a string or an array of strings.
+func (c claims) texts(name string) []string {
+	if s := c.text(name); s != "" {
+		return []string{s}
+	}
+	var out []string
+	list, _ := c[name].([]any)
+	for _, v := range list {
+		if s, ok := v.(string); ok && len(out) < maxAddresses {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// person maps claims to what may be believed. The ID token comes first, userinfo
+// adds what it does not say.
+func (p Provider) person(t verified, info claims) oidc.Person {
+	sets := []claims{t.claims, info}
+	return oidc.Person{
+		Provider:  p.Name,
+		Issuer:    p.Issuer,
+		Subject:   t.subject,
+		Addresses: p.addresses(sets),
+		Login:     p.login(first(sets, cmp.Or(p.LoginClaim, "preferred_username"))),
+		Name:      displayName(first(sets, cmp.Or(p.NameClaim, "name"))),
+		AuthTime:  authTime(t.claims),
+	}
+}
+
+// first returns a claim from the first set that has it.
+func first(sets []claims, name string) string {
+	for _, c := range sets {
+		if s := c.text(name); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// addresses returns the addresses that count (R2). The first set decides that
+// names addresses and says whether they can be trusted: one set's word is never
+// taken for another set's addresses.
+func (p Provider) addresses(sets []claims) []string {
+	for _, c := range sets {
+		named := c.texts(p.addressClaim())
+		trusted, said := p.trusts(c)
+		if len(named) == 0 || !said {
+			continue
+		}
+		if !trusted {
+			return nil
+		}
+		return p.ownAddresses(named, c)
+	}
+	return nil
+}
+
+func (p Provider) addressClaim() string { return cmp.Or(p.AddressClaim, "email") }
+
+// trusts reports what a set of claims says about its addresses, and whether it
+// says anything. Some providers send "true" as a string.
+func (p Provider) trusts(c claims) (trusted, said bool) {
+	switch p.AddressTrust {
+	case TrustDirectory:
+		return true, true
+	case TrustEmailVerified:
+		v, said := c["email_verified"]
+		return v == true || v == "true", said
+	}
+	return false, true
+}
+
+// ownAddresses returns the well-formed addresses in the provider's own domains, once each.
+func (p Provider) ownAddresses(named []string, c claims) []string {
+	var out []string
+	for _, a := range named {
+		if p.AddressTrust == TrustEmailVerified && a != c.text("email") {
+			continue // email_verified does not speak of this one
+		}
+		if own, ok := p.ownAddress(a); ok && !slices.Contains(out, own) {
+			out = append(out, own)
+		}
+	}
+	return out
+}
+
+// ownAddress returns the address with its domain in lower case, if that is one for
+// which the provider's word counts (R1).
+func (p Provider) ownAddress(address string) (string, bool) {
+	local, domain, ok := split(address)
+	if !ok || !slices.Contains(p.Domains, domain) {
+		return "", false
+	}
+	return local + "@" + domain, true
+}
+
+// login returns a login name that may count: a bare one, written like the local
+// part of an address, or one in a domain of the provider's (R1). Others are dropped.
+func (p Provider) login(name string) string {
+	if strings.Contains(name, "@") {
+		own, _ := p.ownAddress(name)
+		return own
+	}
+	if _, _, ok := split(name + "@bare.invalid"); !ok {
+		return ""
+	}
+	return name
+}
+
+// split takes an address apart: printable ASCII, a dot-atom before the "@"
+// (RFC 5322, section 3.2.3), nothing around it. The domain comes in lower case.
+func split(address string) (local, domain string, ok bool) {
+	notPrintable := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(address) > maxAddress || strings.ContainsFunc(address, notPrintable) {
+		return "", "", false
+	}
+	// What mail.ParseAddress had to change was more than a plain address: quotes, comments, a name.
+	parsed, err := mail.ParseAddress(address)
+	if err != nil || parsed.Address != address {
+		return "", "", false
+	}
+	local, domain, _ = strings.Cut(address, "@")
+	return local, strings.ToLower(domain), len(local) <= maxLocal
+}
+
+// displayName makes a name fit for pages and documents: one line, without control
+// characters and without those that turn the direction of the text around them.
+func displayName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		case unicode.IsControl(r):
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	runes := []rune(strings.Join(strings.Fields(name), " "))
+	return strings.TrimSpace(string(runes[:min(len(runes), maxName)]))
+}
+
+// authTime returns when the provider says that the person signed in, or the zero
+// time: it is never invented (R17).
+func authTime(c claims) time.Time {
+	seconds, ok := c["auth_time"].(float64)
+	if !ok || seconds <= 0 || seconds > maxTime {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0).UTC()
+}
+
+// maxTime is the year 9999 in seconds: the last that JSON and databases agree on.
+const maxTime = 253402300799
