@@ -58,6 +58,9 @@ func (Secret) String() string { return "[secret]" }
 // GoString hides the secret.
 func (Secret) GoString() string { return "[secret]" }
 
+// MarshalText hides the secret from JSON and YAML.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
@@ -157,6 +160,7 @@ type Store interface {
 	Tenants(ctx context.Context) (tenants []Tenant, revision int64, err error)
 	// SaveTenants writes the given tenants whole, removes the named ones and all
 	// that is theirs, and raises the revision, in one transaction. It returns
-	// ErrConflict and writes nothing if the revision is no longer base.
+	// ErrConflict and writes nothing if the facts changed since base; what else
+	// raises the revision, a new key or the end of a grant, is no conflict.
 	SaveTenants(ctx context.Context, base int64, save []Tenant, remove []string) (revision int64, err error)
 }

@@ -38,6 +38,10 @@ const RelIssuer = "http://openid.net/specs/connect/1.0/issuer"
 // without registration. It takes loopback redirects only.
 const ClientOpen = "open"
 
+// ConfigurationPath is the issuer's own protected resource, below the issuer URL. A
+// token that is asked for it is a token for the issuer.
+const ConfigurationPath = "/configuration"
+
 // Claims are the claims of an access token before a profile gives them their
 // form. Only oidc/policy fills them in; layout_test.go refuses a literal anywhere else.
 type Claims struct {

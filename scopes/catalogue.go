@@ -49,16 +49,20 @@ type Catalogue struct {
 //go:embed catalogue.json
 var builtIn []byte
 
-var defaultCatalogue = sync.OnceValue(func() *Catalogue {
-	c, err := decode(builtIn)
+var defaultCatalogue = sync.OnceValue(func() *Catalogue { return mustDecode(builtIn) })
+
+// Default returns the built-in catalogue.
+func Default() *Catalogue { return defaultCatalogue() }
+
+// mustDecode reads the catalogue that is part of the program: a fault in it is
+// a fault of the program.
+func mustDecode(data []byte) *Catalogue {
+	c, err := decode(data)
 	if err != nil {
 		panic(fmt.Sprintf("embedded catalogue: %v", err))
 	}
 	return c
-})
-
-// Default returns the built-in catalogue.
-func Default() *Catalogue { return defaultCatalogue() }
+}
 
 func decode(data []byte) (*Catalogue, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -180,6 +184,13 @@ func (c *Catalogue) Narrow(granted, wanted Set) Set {
 		}
 	}
 	return out
+}
+
+// Opening returns what of the granted scopes a service has a use for: the words
+// that open it as far as they are granted, then granted words that are narrower
+// than those. It is empty if what is granted does not open the service at all.
+func (c *Catalogue) Opening(granted, service Set) Set {
+	return c.Narrow(granted, service).Union(c.Narrow(service, granted))
 }
 
 func (c *Catalogue) coverWord(granted Set, word string) bool {

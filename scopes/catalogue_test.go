@@ -159,6 +159,37 @@ func TestCoverAndNarrow(t *testing.T) {
 	}
 }
 
+// What a service has a use for is never more than was granted.
+func TestOpening(t *testing.T) {
+	t.Parallel()
+	c, err := scopes.Default().With([]scopes.Scope{
+		scope("all", "mail", "files"), scope("mail", "mail.read"), scope("mail.read"), scope("files"), scope("contacts"),
+	})
+	if err != nil {
+		t.Fatalf("With: %v", err)
+	}
+	for _, k := range []struct{ granted, service, want string }{
+		{"", "mail", ""},
+		{"mail", "", ""},
+		{"files", "mail", ""},
+		{"mail", "mail", "mail"},
+		{"mail files openid", "mail", "mail"},
+		{"mail", "mail contacts", "mail"}, // one of several opens it
+		{"all", "mail", "mail"},           // a wider one opens it, and gives only what it needs
+		{"mail.read", "mail", "mail.read"},
+		{"mail.read mail", "mail", "mail mail.read"},
+	} {
+		granted := set(t, k.granted)
+		got := c.Opening(granted, set(t, k.service))
+		if got.String() != k.want {
+			t.Errorf("Opening(%q, %q) = %q, want %q", k.granted, k.service, got, k.want)
+		}
+		if !c.Cover(granted, got) {
+			t.Errorf("Opening(%q, %q) = %q, more than was granted", k.granted, k.service, got)
+		}
+	}
+}
+
 func set(t *testing.T, s string) scopes.Set {
 	t.Helper()
 	parsed, err := scopes.Parse(s)

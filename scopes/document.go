@@ -28,8 +28,8 @@ type DocumentService struct {
 	ID       string `json:"id"`
 	Protocol string `json:"protocol"`
 	Scope    string `json:"scope"`    // words that open it, one space between them
-	Audience string `json:"audience"` // "audience" of an exchange (RFC 8693)
-	Resource string `json:"resource"` // "resource" of a request (RFC 8707): a URL, or the bare host name of a service without URL
+	Audience string `json:"audience"` // "audience" of an exchange (RFC 8693, section 2.1)
+	Resource string `json:"resource"` // "resource" of a request (RFC 8707, section 2): a URL, or the bare host name of a service without URL
 }
 
 // JSON returns the document's bytes: the same for the same document, with

@@ -15,8 +15,8 @@ const MaxResource = 512
 
 // Schemes of a resource. RFC 7033, section 8.1 asks who uses WebFinger to name them.
 const (
-	SchemeAcct   = "acct"   // RFC 7565
-	SchemeMailto = "mailto" // RFC 6068, one address and nothing else
+	SchemeAcct   = "acct"   // RFC 7565, section 7
+	SchemeMailto = "mailto" // RFC 6068, section 2: one address and nothing else
 	SchemeHTTPS  = "https"  // a served domain, or an issuer
 	SchemeHTTP   = "http"   // the same at a loopback address: development only
 )

@@ -45,3 +45,17 @@ const (
 type Log interface {
 	Record(ctx context.Context, e Event) error
 }
+
+type requestIDKey struct{}
+
+// WithRequestID puts the request's id into the context, so that events made on its
+// behalf carry it.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestID returns the id that WithRequestID put there, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}

@@ -1,0 +1,203 @@
+package directory
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"signpost/oidc"
+	"signpost/scopes"
+	"signpost/webfinger"
+)
+
+var protocols = []string{
+	ProtocolIMAP, ProtocolPOP3, ProtocolSubmission, ProtocolManageSieve, ProtocolJMAP, ProtocolCalDAV,
+	ProtocolCardDAV, ProtocolWebDAV, ProtocolXMPP, ProtocolMatrix, ProtocolHTTPS,
+}
+
+// Bounds of Service.Lifetime: shorter tokens end while a server still reads
+// them, longer ones outlive the sign-in that was ended (R6).
+const (
+	minLifetime     = time.Minute
+	defaultLifetime = 15 * time.Minute
+	maxLifetime     = time.Hour
+)
+
+// lifetime returns Lifetime, or what zero means.
+func (s Service) lifetime() time.Duration {
+	if s.Lifetime == 0 {
+		return defaultLifetime
+	}
+	return s.Lifetime
+}
+
+func (c *checker) service(s spot, t Tenant, service Service) {
+	c.name(s, "id", service.ID)
+	c.required(s, "protocol", service.Protocol)
+	c.oneOf(s, "protocol", service.Protocol, protocols...)
+	if !slices.Contains(protocols, service.Protocol) {
+		return // what follows depends on it
+	}
+	c.required(s, "title", service.Title)
+	if len(service.Endpoints) == 0 {
+		c.problem(s.field("endpoints"), "say where it is reached", "endpoints is missing")
+	}
+	for _, e := range service.Endpoints {
+		c.endpoint(s.field("endpoints"), service, e)
+	}
+	if len(service.Endpoints) > 0 {
+		c.audience(s.field("audience"), service)
+	}
+	c.serviceScopes(s.field("scopes"), t, service)
+	c.serviceTokens(s, service)
+	if service.Username == "" {
+		c.problem(s.field("username"), "", "username is missing")
+	} else if err := checkTemplate(service.Username); err != nil {
+		c.problem(s.field("username"), "", "username: %v", err)
+	}
+	c.name(s, "credential", service.Credential)
+	if service.Order < 0 {
+		c.problem(s.field("order"), "", "order is below zero")
+	}
+}
+
+// serviceTokens checks how its tokens look and how they are presented.
+func (c *checker) serviceTokens(s spot, service Service) {
+	ways := []string{AuthBearer}
+	if service.SASL() {
+		ways = []string{AuthOAuthBearer, AuthXOAuth2}
+	}
+	if len(service.Authentication) == 0 {
+		c.problem(s.field("authentication"), "", "authentication is missing")
+	}
+	for _, way := range service.Authentication {
+		if !slices.Contains(ways, way) {
+			c.problem(s.field("authentication"), "known are "+strings.Join(ways, ", "), "authentication %q is not a way into %s", way, service.Protocol)
+		}
+	}
+	c.required(s, "profile", service.Profile)
+	c.oneOf(s, "profile", service.Profile, ProfileRFC9068, ProfileDovecot)
+	c.required(s, "algorithm", service.Algorithm)
+	c.oneOf(s, "algorithm", service.Algorithm, "ES256", "RS256")
+	if d := service.lifetime(); d < minLifetime || d > maxLifetime {
+		c.problem(s.field("lifetime"), "15m suits most", "lifetime %v is not between %v and %v", d, minLifetime, maxLifetime)
+	}
+}
+
+func (c *checker) serviceScopes(s spot, t Tenant, service Service) {
+	if len(service.Scopes) == 0 {
+		c.problem(s, "", "scopes is missing")
+	}
+	known := namesOf(scopes.Default().Scopes(), func(s scopes.Scope) string { return s.Name })
+	known = append(known, namesOf(t.Scopes, func(s scopes.Scope) string { return s.Name })...)
+	for i, scope := range service.Scopes {
+		switch {
+		case !slices.Contains(known, scope):
+			c.problem(s, suggest(scope, known), "scope %q is not in the catalogue", scope)
+		case slices.Contains(service.Scopes[:i], scope):
+			c.problem(s, "", "scope %q comes twice", scope)
+		}
+	}
+}
+
+func (c *checker) endpoint(s spot, service Service, e Endpoint) {
+	if service.HTTP() {
+		c.urlEndpoint(s, service, e)
+		return
+	}
+	if e.URL != "" {
+		c.problem(s, "write host, port and security", "%s is not reached by URL", service.Protocol)
+		return
+	}
+	if !isHost(e.Host) {
+		c.problem(s, "", "an endpoint has no host, or one that is neither a domain name nor an IP address")
+	}
+	if e.Port < 1 || e.Port > 65535 {
+		c.problem(s, "", "the port of an endpoint is not between 1 and 65535")
+	}
+	switch e.Security {
+	case "":
+		c.problem(s, "tls or starttls", "security of an endpoint is missing")
+	case SecurityTLS, SecurityStartTLS:
+	case SecurityNone:
+		if !service.Insecure {
+			c.problem(s, "use tls or starttls; or say insecure: true, so that everybody is told", "an endpoint has no TLS")
+		}
+	default:
+		c.problem(s, suggest(e.Security, []string{SecurityTLS, SecurityStartTLS, SecurityNone}), "security %q is not known", e.Security)
+	}
+}
+
+func (c *checker) urlEndpoint(s spot, service Service, e Endpoint) {
+	if e.URL == "" || e.Host != "" || e.Port != 0 || e.Security != "" {
+		c.problem(s, "write url and nothing else", "%s is reached by URL", service.Protocol)
+		return
+	}
+	u, err := parseTemplateURL(e.URL)
+	switch {
+	case err != nil:
+		c.problem(s, "", "url: %v", err)
+	case u.Scheme == "http" && !service.Insecure:
+		c.problem(s, "use https; or say insecure: true, so that everybody is told", "an endpoint has no TLS")
+	}
+}
+
+// audience checks what stands in "aud" of the service's tokens: the URL below
+// which everything is the service, or a bare host name (R30).
+func (c *checker) audience(s spot, service Service) {
+	switch {
+	case service.Audience == "":
+		c.problem(s, "", "audience is missing")
+	case service.Audience == oidc.ClientOpen:
+		c.problem(s, "audiences and client ids must differ", "audience %q is a client id", service.Audience)
+	case service.HTTP():
+		c.urlAudience(s, service)
+	case !isHost(service.Audience):
+		c.problem(s, "a bare host name", "the audience of a service without URL is not a host name")
+	}
+}
+
+func (c *checker) urlAudience(s spot, service Service) {
+	prefix, err := parseURL(service.Audience)
+	if err != nil {
+		c.problem(s, "the URL below which the service lies", "audience: %v", err)
+		return
+	}
+	for _, e := range service.Endpoints {
+		u, err := parseTemplateURL(e.URL)
+		if err == nil && !below(u, prefix) {
+			c.problem(s, "the URL below which the service lies", "an endpoint does not lie below the audience")
+			return
+		}
+	}
+}
+
+// isHost reports whether a name is a domain name in A-labels or an IP address.
+func isHost(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	domain, err := webfinger.ParseDomain(name)
+	return err == nil && domain == name
+}
+
+var placeholderPattern = regexp.MustCompile(`\{[a-z]*\}`)
+
+// parseTemplateURL reads the URL of an endpoint, in whose path templates may stand.
+func parseTemplateURL(raw string) (*url.URL, error) {
+	if err := checkTemplate(raw); err != nil {
+		return nil, err
+	}
+	u, err := parseURL(placeholderPattern.ReplaceAllString(raw, "x"))
+	if err != nil {
+		return nil, err
+	}
+	if origin := u.Scheme + "://" + u.Host; raw != origin && !strings.HasPrefix(raw, origin+"/") {
+		return nil, errors.New("a template may stand in the path only")
+	}
+	return u, nil
+}

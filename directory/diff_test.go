@@ -1,0 +1,100 @@
+package directory
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"signpost/scopes"
+)
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	text := map[string]string{"en": "x"}
+	for what, c := range map[string]struct {
+		change func([]Tenant) []Tenant
+		want   string // lines
+	}{
+		"nothing": {func(ts []Tenant) []Tenant { return ts }, ""},
+		"a tenant is new": {func(ts []Tenant) []Tenant {
+			return append(ts, Tenant{Name: "new", Domains: []Domain{{Name: "new.test"}}, Services: []Service{{ID: "mail"}}})
+		}, "+ tenant new\n+ domain new/new.test\n+ service new/mail"},
+		"a tenant is gone": {func(ts []Tenant) []Tenant { return ts[:1] }, "- tenant other\n- domain other/other.test\n- service other/mail"},
+		"everything is gone and comes again": {func([]Tenant) []Tenant { return []Tenant{{Name: "x"}} },
+			"+ tenant x\n- tenant example\n- domain example/example.test\n- domain example/example.org\n- identity provider example/staff\n" +
+				"- service example/mail\n- service example/send\n- service example/calendars\n- service example/files\n" +
+				"- tenant other\n- domain other/other.test\n- service other/mail"},
+		"tenant": {func(ts []Tenant) []Tenant {
+			ts[0].Title, ts[0].Help, ts[0].Placement = "New", "", PlacementPath
+			return ts
+		},
+			"~ tenant example: issuer base -> path, title Example Organisation -> New, help https://www.example.test/help -> nothing"},
+		"order of domains": {func(ts []Tenant) []Tenant {
+			ts[0].Domains = []Domain{ts[0].Domains[1], ts[0].Domains[0]}
+			return ts
+		}, "~ tenant example: order of domains changed"},
+		"domains": {func(ts []Tenant) []Tenant {
+			ts[0].Domains = []Domain{ts[0].Domains[1], {Name: "new.test", Verification: VerificationOperator}}
+			return ts
+		}, "+ domain example/new.test\n- domain example/example.test"},
+		"verification": {func(ts []Tenant) []Tenant { ts[1].Domains[0].Verification = "dns"; return ts }, "~ domain other/other.test: verification operator -> dns"},
+		"identity provider": {func(ts []Tenant) []Tenant {
+			p := &ts[0].IdentityProviders[0]
+			p.ClientSecret, p.Scopes, p.Domains = "correct horse", []string{"openid"}, []string{"example.test"}
+			return ts
+		}, "~ identity provider example/staff: client_secret changed, scopes openid profile email -> openid, domains example.test example.org -> example.test"},
+		"service": {func(ts []Tenant) []Tenant {
+			s := &ts[0].Services[0]
+			s.Endpoints, s.Lifetime, s.InBroad, s.Order = append(s.Endpoints, Endpoint{URL: "https://x.test/"}), 5*time.Minute, false, 9
+			return ts
+		}, "~ service example/mail: endpoints imap.example.test:993/tls -> imap.example.test:993/tls https://x.test/, lifetime 15m0s -> 5m0s, in_broad true -> false, order 1 -> 9"},
+		"what zero means":     {func(ts []Tenant) []Tenant { ts[0].Services[0].Lifetime = 0; return ts }, ""},
+		"a scope":             {func(ts []Tenant) []Tenant { ts[1].Scopes = []scopes.Scope{{Name: "a"}}; return ts }, "+ scope other/a"},
+		"a service by its id": {func(ts []Tenant) []Tenant { ts[1].Services[0].ID = "post"; return ts }, "+ service other/post\n- service other/mail"},
+	} {
+		changes := Diff(mustParse(t, installation), c.change(mustParse(t, installation)))
+		if got := lines(changes); got != c.want {
+			t.Errorf("%s: Diff says\n%s\nwant\n%s", what, got, c.want)
+		}
+	}
+
+	before := []Tenant{{Name: "t", Scopes: []scopes.Scope{{Name: "a", Title: text, Text: text}}}}
+	after := []Tenant{{Name: "t", Scopes: []scopes.Scope{{Name: "a", Title: map[string]string{"en": "y"}, Text: text, Broad: true, Opens: []string{"imap"}}}}}
+	if got, want := lines(Diff(before, after)), "~ scope t/a: opens nothing -> imap, broad false -> true, title changed"; got != want {
+		t.Errorf("scopes: Diff says %s, want %s", got, want)
+	}
+}
+
+func lines(changes []Change) string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+// Whatever happens to a secret, a change says only that it did.
+func TestChangesNeverShowASecret(t *testing.T) {
+	t.Parallel()
+	with := func(secret Secret) []Tenant {
+		tenants := mustParse(t, installation)
+		tenants[0].IdentityProviders[0].ClientSecret = secret
+		return tenants
+	}
+	for what, c := range map[string]struct{ before, after []Tenant }{
+		"set":     {with(""), with("hunter2")},
+		"rotated": {with("hunter2"), with("hunter3")},
+		"removed": {with("hunter2"), with("")},
+		"added":   {nil, with("hunter2")},
+		"gone":    {with("hunter2"), nil},
+	} {
+		changes := Diff(c.before, c.after)
+		if len(changes) == 0 {
+			t.Errorf("%s: no change", what)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v", lines(changes), changes, changes); strings.Contains(shown, "hunter") {
+			t.Errorf("%s: a change shows the secret: %s", what, shown)
+		}
+	}
+}
