@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"signpost/oidc/issuer"
+)
+
+const accountColumns = `id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at`
+
+func scanAccount(row scanner) (a issuer.Account, err error) {
+	err = row.Scan(&a.ID, &a.UpstreamIssuer, &a.UpstreamSubject, asJSON{&a.Addresses}, &a.Login, &a.Name,
+		moment{&a.CreatedAt}, moment{&a.LastSignInAt})
+	return a, err
+}
+
+// Account returns an account by its ID.
+func (s *Store) Account(ctx context.Context, tenant, id string) (issuer.Account, error) {
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `
+		SELECT `+accountColumns+` FROM accounts WHERE tenant = $1 AND id = $2`, tenant, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return issuer.Account{}, issuer.ErrNotFound
+	}
+	if err != nil {
+		return issuer.Account{}, fmt.Errorf("load account %q: %w", id, err)
+	}
+	return a, nil
+}
+
+// SaveAccount keeps what a sign-in proved. The ID and the time of creation of an
+// account that exists stay as they are; a new one without CreatedAt is created
+// at its first sign-in.
+func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account) (issuer.Account, error) {
+	if a.CreatedAt.IsZero() {
+		a.CreatedAt = a.LastSignInAt
+	}
+	var saved issuer.Account
+	err := s.change(ctx, func(tx *sql.Tx) (err error) {
+		saved, err = scanAccount(tx.QueryRowContext(ctx, `
+			INSERT INTO accounts (tenant, id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (tenant, upstream_issuer, upstream_subject) DO UPDATE
+			SET addresses = excluded.addresses, login = excluded.login, name = excluded.name, last_sign_in_at = excluded.last_sign_in_at
+			RETURNING `+accountColumns,
+			tenant, a.ID, a.UpstreamIssuer, a.UpstreamSubject, asJSON{&a.Addresses}, a.Login, a.Name,
+			moment{&a.CreatedAt}, moment{&a.LastSignInAt}))
+		if err != nil {
+			return err
+		}
+		return claimNames(ctx, tx, tenant, saved)
+	})
+	if err != nil {
+		return issuer.Account{}, fmt.Errorf("save account: %w", err)
+	}
+	return saved, nil
+}
+
+// claimNames makes the account's addresses and login name its own and gives up
+// the ones it had before, or returns ErrTaken (R1).
+func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM account_names WHERE tenant = $1 AND account_id = $2`, tenant, a.ID)
+	if err != nil {
+		return err
+	}
+	for name := range claims(a) {
+		free, err := affected(tx.ExecContext(ctx, `
+			INSERT INTO account_names (tenant, name, account_id) VALUES ($1, $2, $3)
+			ON CONFLICT (tenant, name) DO NOTHING`, tenant, name, a.ID))
+		if err != nil {
+			return err
+		}
+		if !free {
+			return issuer.ErrTaken
+		}
+	}
+	return nil
+}
+
+// claims returns the names that only this account may have, folded, each once.
+func claims(a issuer.Account) map[string]bool {
+	names := make(map[string]bool)
+	for _, name := range append([]string{a.Login}, a.Addresses...) {
+		if name != "" {
+			names[fold(name)] = true
+		}
+	}
+	return names
+}
+
+// fold makes names that differ in case only, or in how an accented letter is
+// composed only, the same: the canonical caseless match of Unicode, section 3.13.
+func fold(name string) string {
+	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"signpost/migrations"
+)
+
+// OpenSQLite opens the database in the file at path, and makes an empty file if
+// there is none; its directory must exist. The file and the two that SQLite
+// keeps beside it can be read by their owner alone. OpenSQLite does not touch
+// the schema: call Check or Migrate next, and Close at the end.
+func OpenSQLite(ctx context.Context, path string, sealer Sealer) (*Store, error) {
+	schema, err := migrations.FS("sqlite")
+	if err != nil {
+		return nil, err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := protect(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	s := &Store{sealer: sealer, dialect: goose.DialectSQLite3, migrations: schema}
+	if s.write, err = openPool(ctx, path, url.Values{}, 1); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	readers := max(4, runtime.GOMAXPROCS(0))
+	if s.read, err = openPool(ctx, path, url.Values{"_query_only": {"1"}}, readers); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.write.Close())
+	}
+	return s, nil
+}
+
+// protect makes the file, or takes away what others may do with it. SQLite gives
+// the files beside it the same mode when it makes them.
+func protect(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		if err := os.Chmod(name, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPool opens at most size connections, all of which stay open.
+func openPool(ctx context.Context, path string, options url.Values, size int) (*sql.DB, error) {
+	options.Set("_txlock", "immediate")  // a change that has begun never loses its lock to another
+	options.Set("_busy_timeout", "5000") // milliseconds to wait for another process
+	options.Set("_journal_mode", "WAL")  // readers and the writer do not wait for each other
+	options.Set("_synchronous", "FULL")  // an ended grant stays ended when the power fails
+	options.Set("_foreign_keys", "1")    // off unless asked for
+	options.Set("_dqs", "0")             // "x" is a name and never a string
+	options.Set("_defensive", "1")       // no statement can damage the file
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}
+
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
