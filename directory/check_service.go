@@ -81,6 +81,11 @@ func (c *checker) serviceTokens(s spot, service Service) {
 	}
 	c.required(s, "profile", service.Profile)
 	c.oneOf(s, "profile", service.Profile, ProfileRFC9068, ProfileDovecot)
+	if service.InBroad && service.Profile == ProfileDovecot {
+		// A promise that the server would not keep: it takes no token of another form (R9).
+		c.problem(s.field("in_broad"), "leave in_broad out, or choose profile: rfc9068 if the server takes it",
+			"the broad token has the form rfc9068, which profile %s does not take", service.Profile)
+	}
 	c.required(s, "algorithm", service.Algorithm)
 	c.oneOf(s, "algorithm", service.Algorithm, "ES256", "RS256")
 	if d := service.lifetime(); d < minLifetime || d > maxLifetime {

@@ -106,7 +106,9 @@ func TestSharedAudiences(t *testing.T) {
 		"algorithm":            {func(m, _ *Service) { m.Algorithm = "RS256" }, "but not algorithm"},
 		"lifetime":             {func(m, _ *Service) { m.Lifetime = time.Hour }, "but not lifetime"},
 		"login name":           {func(m, _ *Service) { m.Username = "{login}" }, "but not username"},
-		"in broad":             {func(m, _ *Service) { m.InBroad = false }, "but not in_broad"},
+		"in broad": {func(m, s *Service) {
+			m.Profile, s.Profile, m.InBroad = ProfileRFC9068, ProfileRFC9068, true
+		}, "but not in_broad"},
 	} {
 		tenants := mustParse(t, installation)
 		mail, send := &tenants[0].Services[0], &tenants[0].Services[1]

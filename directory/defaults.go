@@ -78,8 +78,8 @@ func defaultProfile(s Service) string {
 // unless the tenant says so (R5).
 func defaultInBroad(t Tenant, s Service) bool {
 	public := []string{scopes.Mail, scopes.Contacts, scopes.Calendars}
-	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 {
-		return false
+	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 || s.Profile != ProfileRFC9068 {
+		return false // the broad token has one form, and a server that wants another refuses it
 	}
 	for _, scope := range s.Scopes {
 		if !slices.Contains(public, scope) {

@@ -46,9 +46,9 @@ func TestDiff(t *testing.T) {
 		}, "~ identity provider example/staff: client_secret changed, scopes openid profile email -> openid, domains example.test example.org -> example.test"},
 		"service": {func(ts []Tenant) []Tenant {
 			s := &ts[0].Services[0]
-			s.Endpoints, s.Lifetime, s.InBroad, s.Order = append(s.Endpoints, Endpoint{URL: "https://x.test/"}), 5*time.Minute, false, 9
+			s.Endpoints, s.Lifetime, s.InBroad, s.Order = append(s.Endpoints, Endpoint{URL: "https://x.test/"}), 5*time.Minute, true, 9
 			return ts
-		}, "~ service example/mail: endpoints imap.example.test:993/tls -> imap.example.test:993/tls https://x.test/, lifetime 15m0s -> 5m0s, in_broad true -> false, order 1 -> 9"},
+		}, "~ service example/mail: endpoints imap.example.test:993/tls -> imap.example.test:993/tls https://x.test/, lifetime 15m0s -> 5m0s, in_broad false -> true, order 1 -> 9"},
 		"what zero means":     {func(ts []Tenant) []Tenant { ts[0].Services[0].Lifetime = 0; return ts }, ""},
 		"a scope":             {func(ts []Tenant) []Tenant { ts[1].Scopes = []scopes.Scope{{Name: "a"}}; return ts }, "+ scope other/a"},
 		"a service by its id": {func(ts []Tenant) []Tenant { ts[1].Services[0].ID = "post"; return ts }, "+ service other/post\n- service other/mail"},

@@ -41,7 +41,7 @@ tenants:
 	mail := Service{
 		ID: "mail", Protocol: "imap", Title: "mail", Endpoints: []Endpoint{{Host: "imap.one.test", Port: 993, Security: "tls"}}, Audience: "imap.one.test",
 		Scopes: []string{"urn:ietf:params:oauth:scope:mail"}, Authentication: []string{"oauthbearer", "xoauth2"}, Username: "{address}", Profile: "dovecot",
-		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: true, Order: 1,
+		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, Order: 1,
 	}
 	if got := one.Services[0]; fmt.Sprint(got) != fmt.Sprint(mail) {
 		t.Errorf("service %+v\nwant %+v", got, mail)
@@ -133,19 +133,20 @@ func TestR5InBroadByDefault(t *testing.T) {
 		service string
 		want    bool
 	}{
-		"mail at the domain":          {`{id: s, protocol: imap, endpoints: [{host: one.test, port: 993, security: tls}]}`, true},
-		"mail below the domain":       {`{id: s, protocol: imap, endpoints: [{host: a.b.one.test, port: 993, security: tls}]}`, true},
-		"calendars":                   {`{id: s, protocol: caldav, endpoints: [{url: "https://dav.one.test/"}]}`, true},
-		"contacts":                    {`{id: s, protocol: carddav, endpoints: [{url: "https://dav.one.test/{login}"}]}`, true},
-		"mail elsewhere":              {`{id: s, protocol: imap, endpoints: [{host: imap.hoster.test, port: 993, security: tls}]}`, false},
-		"a name that only ends alike": {`{id: s, protocol: imap, endpoints: [{host: evilone.test, port: 993, security: tls}]}`, false},
-		"one endpoint elsewhere":      {`{id: s, protocol: imap, endpoints: [{host: one.test, port: 993, security: tls}, {host: two.test, port: 993, security: tls}]}`, false},
-		"files":                       {`{id: s, protocol: webdav, endpoints: [{url: "https://files.one.test/"}]}`, false},
-		"sieve":                       {`{id: s, protocol: managesieve, endpoints: [{host: one.test, port: 4190, security: starttls}]}`, false},
-		"chat":                        {`{id: s, protocol: xmpp, endpoints: [{host: one.test, port: 5223, security: tls}]}`, false},
-		"mail and files":              {`{id: s, protocol: jmap, scopes: ["urn:ietf:params:oauth:scope:mail", "urn:signpost:scope:files"], endpoints: [{url: "https://one.test/"}]}`, false},
-		"said so":                     {`{id: s, protocol: webdav, in_broad: true, endpoints: [{url: "https://files.hoster.test/"}]}`, true},
-		"said not":                    {`{id: s, protocol: imap, in_broad: false, endpoints: [{host: one.test, port: 993, security: tls}]}`, false},
+		"mail at the domain":           {`{id: s, protocol: imap, profile: rfc9068, endpoints: [{host: one.test, port: 993, security: tls}]}`, true},
+		"mail below the domain":        {`{id: s, protocol: imap, profile: rfc9068, endpoints: [{host: a.b.one.test, port: 993, security: tls}]}`, true},
+		"calendars":                    {`{id: s, protocol: caldav, endpoints: [{url: "https://dav.one.test/"}]}`, true},
+		"contacts":                     {`{id: s, protocol: carddav, endpoints: [{url: "https://dav.one.test/{login}"}]}`, true},
+		"mail that wants its own form": {`{id: s, protocol: imap, endpoints: [{host: one.test, port: 993, security: tls}]}`, false},
+		"mail elsewhere":               {`{id: s, protocol: imap, profile: rfc9068, endpoints: [{host: imap.hoster.test, port: 993, security: tls}]}`, false},
+		"a name that only ends alike":  {`{id: s, protocol: imap, profile: rfc9068, endpoints: [{host: evilone.test, port: 993, security: tls}]}`, false},
+		"one endpoint elsewhere":       {`{id: s, protocol: imap, profile: rfc9068, endpoints: [{host: one.test, port: 993, security: tls}, {host: two.test, port: 993, security: tls}]}`, false},
+		"files":                        {`{id: s, protocol: webdav, endpoints: [{url: "https://files.one.test/"}]}`, false},
+		"sieve":                        {`{id: s, protocol: managesieve, endpoints: [{host: one.test, port: 4190, security: starttls}]}`, false},
+		"chat":                         {`{id: s, protocol: xmpp, endpoints: [{host: one.test, port: 5223, security: tls}]}`, false},
+		"mail and files":               {`{id: s, protocol: jmap, scopes: ["urn:ietf:params:oauth:scope:mail", "urn:signpost:scope:files"], endpoints: [{url: "https://one.test/"}]}`, false},
+		"said so":                      {`{id: s, protocol: webdav, in_broad: true, endpoints: [{url: "https://files.hoster.test/"}]}`, true},
+		"said not":                     {`{id: s, protocol: imap, profile: rfc9068, in_broad: false, endpoints: [{host: one.test, port: 993, security: tls}]}`, false},
 	} {
 		tenants := mustParse(t, "tenants: [{name: one, title: One, domains: [one.test], services: ["+c.service+"]}]")
 		if got := tenants[0].Services[0].InBroad; got != c.want {
@@ -355,4 +356,13 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Parse(%q): a difference to itself: %v", src, changes)
 		}
 	})
+}
+
+// The broad token has one form; a server that wants another cannot be promised it.
+func TestR9BroadTokenIsNotPromisedToDovecot(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("t.yaml", []byte(`tenants: [{name: one, title: One, domains: [one.test], services: [{id: s, protocol: imap, in_broad: true, endpoints: [{host: one.test, port: 993, security: tls}]}]}]`), noEnv, noFile)
+	if err == nil || !strings.Contains(err.Error(), "profile dovecot does not take") {
+		t.Errorf("Parse says %v, want a refusal", err)
+	}
 }
