@@ -24,7 +24,7 @@ type Authorization struct {
 	Scope       string // as asked for
 	State       string // ties the answer to this sign-in
 	Nonce       string // ties the ID token to this sign-in
-	Verifier    string // proves that who redeems the code is who asked for it (RFC 7636)
+	Verifier    string // proves that who redeems the code is who asked for it (RFC 7636, section 4.1)
 }
 
 // String names the issuer and hides the rest.

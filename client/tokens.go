@@ -66,7 +66,7 @@ func (c *Client) Refresh(ctx context.Context, d Discovery, refreshToken, scope, 
 	return t.Tokens, nil
 }
 
-// Exchange trades the broad token for a narrow one of one service (RFC 8693). The
+// Exchange trades the broad token for a narrow one of one service (RFC 8693, section 2.1). The
 // audience is the service's of the configuration document; an empty scope means what
 // that service needs and no more. An *Error with "invalid_request" means that the
 // broad token is not taken (any more): Refresh and try again. "invalid_target" means

@@ -46,7 +46,7 @@ type Service struct {
 	Authentication []string   `json:"authentication"`     // in order of preference: "oauthbearer", "xoauth2", "bearer"
 	Credential     string     `json:"credential"`         // services with the same name share a credential
 	Audience       string     `json:"audience,omitempty"` // what to name in an exchange; empty if no token opens the service
-	Resource       string     `json:"resource,omitempty"` // the same as a resource indicator (RFC 8707)
+	Resource       string     `json:"resource,omitempty"` // the same as a resource indicator (RFC 8707, section 2)
 	Scope          string     `json:"scope,omitempty"`    // what to ask for in an exchange, one space between words
 	Order          int        `json:"order"`              // smaller comes first
 	Insecure       bool       `json:"insecure,omitempty"` // an endpoint without TLS; the provider said so in as many words

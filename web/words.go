@@ -14,7 +14,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-// A language is a file named by its tag (RFC 5646): to add one, add a file with
+// A language is a file named by its tag (RFC 5646, section 2.1): to add one, add a file with
 // the keys of en.json.
 //
 //go:embed locales/*.json
