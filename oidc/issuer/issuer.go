@@ -1,0 +1,170 @@
+// Package issuer is the authorization server: it checks authorization requests,
+// keeps sign-ins in flight, makes accounts and grants, and runs the token
+// endpoint (RFC 6749, RFC 7636, RFC 8252, RFC 8707, RFC 9207, and the profile of
+// draft-ietf-mailmaint-oauth-public). Each grant type is a Grant; the token
+// endpoint owns what they share, in one order that none can skip. Whether a token
+// may be made is oidc/policy's decision alone.
+package issuer
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"signpost/directory"
+	"signpost/internal/audit"
+	"signpost/oidc"
+	"signpost/oidc/keys"
+	"signpost/oidc/policy"
+	"signpost/scopes"
+)
+
+// Lifetimes of what is in flight.
+const (
+	// CodeTTL is exactly ten minutes: the most that RFC 6749, section 4.1.2
+	// recommends and the least that draft-ietf-mailmaint-oauth-public allows.
+	CodeTTL = 10 * time.Minute
+	// signInTTL is how long a person may take at the identity provider.
+	signInTTL = 30 * time.Minute
+	// consentTTL is how long a person may look at the consent page.
+	consentTTL = 15 * time.Minute
+)
+
+// Cache is what the issuer needs of a cache: everything in it may be lost.
+// Implemented by internal/cache.
+type Cache interface {
+	Get(ctx context.Context, key string) (value []byte, found bool, err error)
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	Delete(ctx context.Context, key string) error
+	Take(ctx context.Context, key string) (value []byte, found bool, err error)
+}
+
+// Sealer seals a refresh token's successor so that only who presents the
+// predecessor to this server can open it. Implemented by internal/seal.
+type Sealer interface {
+	SealWith(purpose string, secret, plaintext []byte) ([]byte, error)
+	OpenWith(purpose string, secret, sealed []byte) ([]byte, error)
+}
+
+// Issuer is the authorization server of all tenants. Fill in every field, then
+// Register the grant types that live in other packages.
+type Issuer struct {
+	Store  Store
+	Cache  Cache
+	Keys   *keys.Keys
+	Sealer Sealer
+	Audit  audit.Log
+	Now    func() time.Time
+
+	grants map[string]Grantor
+}
+
+// secret returns 256 random bits behind a prefix that tells kinds of secrets
+// apart for people and for scanners of leaked ones.
+func secret(prefix string) string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// shortID returns 64 random bits in 11 characters (R9).
+func shortID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see secret
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// subjectID returns 128 random bits in 22 characters.
+func subjectID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see secret
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// digest is the form in which secrets are stored and looked up. They are long and
+// random, so a fast hash is enough.
+func digest(s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return sum[:]
+}
+
+// cacheKey names an entry by kind, tenant and the digest of its secret: reading
+// the cache's keys redeems nothing, and no tenant reaches another's entries.
+func cacheKey(kind, tenant, secret string) string {
+	return kind + ":1:" + tenant + ":" + base64.RawURLEncoding.EncodeToString(digest(secret))
+}
+
+func (i *Issuer) put(ctx context.Context, key string, v any, ttl time.Duration) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return i.Cache.Set(ctx, key, b, ttl)
+}
+
+// busy is the answer when cache or store do not: try again, nothing has ended.
+func busy(doing string, err error) error {
+	return oidc.E(oidc.CodeTemporarilyUnavailable, "the service cannot answer just now; try again in a moment").
+		Because(fmt.Errorf("%s: %w", doing, err))
+}
+
+// PolicyServices returns a tenant's services for an account as the policy sees them.
+func PolicyServices(r *directory.Realm, a Account) []policy.Service {
+	holder := Holder(a)
+	services := make([]policy.Service, 0, len(r.Services))
+	for _, s := range r.Services {
+		login, _ := r.LoginName(s, holder) // none is "": the policy refuses it
+		p := policy.Service{
+			Audience: s.Audience, Scopes: scopes.Of(s.Scopes...), Profile: s.Profile, Algorithm: s.Algorithm,
+			Lifetime: s.Lifetime, InBroad: s.InBroad, Username: login,
+		}
+		for _, e := range s.Endpoints {
+			if e.Host != "" {
+				p.Hosts = append(p.Hosts, e.Host)
+			}
+		}
+		if s.HTTP() {
+			p.URL = s.Audience
+		}
+		services = append(services, p)
+	}
+	return services
+}
+
+// Holder returns what an account's login names are filled from.
+func Holder(a Account) directory.Holder {
+	h := directory.Holder{Subject: a.ID, Login: a.Login}
+	if len(a.Addresses) > 0 {
+		h.Address = a.Addresses[0]
+	}
+	return h
+}
+
+// PolicyRequest joins the facts that every way of making a token gives to the policy.
+func (i *Issuer) PolicyRequest(r *directory.Realm, a Account, g Grant) (policy.Request, error) {
+	granted, err := scopes.Parse(g.Scopes)
+	if err != nil {
+		return policy.Request{}, fmt.Errorf("scopes of grant %s: %w", g.ID, err)
+	}
+	domains := make([]string, 0, len(r.Domains))
+	for _, d := range r.Domains {
+		domains = append(domains, d.Name)
+	}
+	username := Holder(a).Address
+	if username == "" {
+		username = a.Login
+	}
+	return policy.Request{
+		Now: i.Now(), Tenant: r.Name, Issuer: r.Issuer, Domains: domains,
+		Account: policy.Account{ID: a.ID, Username: username},
+		Grant: policy.Grant{
+			ID: g.ID, Tenant: r.Name, AccountID: g.AccountID, ClientID: g.ClientID,
+			Scope: granted, Resources: g.Resources, Ended: !g.EndedAt.IsZero(),
+		},
+		Services: PolicyServices(r, a), Catalogue: r.Catalogue, TokenID: shortID(),
+	}, nil
+}

@@ -1,0 +1,254 @@
+package policy_test
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"signpost/oidc/policy"
+	"signpost/scopes"
+)
+
+// The oracle says what may be allowed, slowly and in the plainest way, without
+// asking policy or scopes.Catalogue: sets are maps, includes are followed one by
+// one, URLs are compared as strings.
+
+// includes says which words a word includes directly.
+type includes map[string][]string
+
+// expand returns the words with everything that they include.
+func (in includes) expand(words []string) map[string]bool {
+	all := map[string]bool{}
+	for _, w := range words {
+		all[w] = true
+	}
+	for range len(in) + 1 { // longer than any chain of includes
+		for w := range all {
+			for _, included := range in[w] {
+				all[included] = true
+			}
+		}
+	}
+	return all
+}
+
+// within reports whether everything that the words open is opened by the others.
+func (in includes) within(words, others []string) bool {
+	outer := in.expand(others)
+	for w := range in.expand(words) {
+		if !outer[w] {
+			return false
+		}
+	}
+	return true
+}
+
+// most returns the words that a token may carry at most.
+func (in includes) most(r policy.Request) []string {
+	granted := r.Grant.Scope.Words()
+	if r.Subject == nil {
+		return granted
+	}
+	var both []string
+	for _, w := range r.Subject.Scope.Words() {
+		if in.within([]string{w}, granted) {
+			both = append(both, w)
+		}
+	}
+	return both
+}
+
+// useful returns what of the carried words a service has a use for: its own words as
+// far as they are covered, and words narrower than its own.
+func (in includes) useful(carried []string, s policy.Service) []string {
+	var words []string
+	for _, w := range s.Scopes.Words() {
+		if in.within([]string{w}, carried) {
+			words = append(words, w)
+		}
+	}
+	for _, w := range carried {
+		if in.within([]string{w}, s.Scopes.Words()) && !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// target returns the one service that a target names.
+func target(services []policy.Service, name string) (policy.Service, bool) {
+	for _, s := range services {
+		if s.Audience == name {
+			return s, true
+		}
+	}
+	if !strings.HasPrefix(name, "https://") {
+		return host(services, name)
+	}
+	for _, strange := range []string{"..", "%", "@", "#", "?"} {
+		if strings.Contains(name, strange) {
+			return policy.Service{}, false
+		}
+	}
+	var longest policy.Service
+	for _, s := range services {
+		if s.URL != "" && strings.HasPrefix(name+"/", strings.TrimSuffix(s.URL, "/")+"/") && len(s.URL) > len(longest.URL) {
+			longest = s
+		}
+	}
+	return longest, longest.URL != ""
+}
+
+func host(services []policy.Service, name string) (policy.Service, bool) {
+	var on []policy.Service
+	for _, s := range services {
+		if slices.Contains(s.Hosts, name) {
+			on = append(on, s)
+		}
+	}
+	for _, s := range on {
+		if s.Audience != on[0].Audience {
+			return policy.Service{}, false
+		}
+	}
+	if len(on) == 0 {
+		return policy.Service{}, false
+	}
+	return on[0], true
+}
+
+// verified reports whether a login name is bare or in one of the domains.
+func verified(name string, domains []string) bool {
+	parts := strings.Split(name, "@")
+	switch len(parts) {
+	case 1:
+		return name != ""
+	case 2:
+		return parts[0] != "" && slices.Contains(domains, strings.ToLower(parts[1]))
+	}
+	return false
+}
+
+// belongs reports whether everything presented is of one tenant, grant, client and
+// person and alive.
+func belongs(r policy.Request) bool {
+	ok := r.Tenant != "" && r.Issuer != "" && r.ClientID != "" && r.Account.ID != "" && r.Grant.ID != "" && !r.Grant.Ended &&
+		r.Grant.Tenant == r.Tenant && r.Grant.ClientID == r.ClientID && r.Grant.AccountID == r.Account.ID
+	if r.Way == policy.Code || r.Way == policy.Refresh {
+		return ok && r.Subject == nil
+	}
+	s := r.Subject
+	return ok && r.Way == policy.Exchange && s != nil &&
+		s.Issuer == r.Issuer && s.GrantID == r.Grant.ID && s.ClientID == r.ClientID && s.Subject == r.Account.ID &&
+		s.ExpiresAt.After(r.Now) && slices.Contains(s.Audience, r.Issuer)
+}
+
+// permits reports whether a request may be allowed.
+func (in includes) permits(r policy.Request) bool {
+	if !belongs(r) {
+		return false
+	}
+	carried := in.most(r)
+	if r.Scope != nil {
+		if r.Scope.Len() == 0 || !in.within(r.Scope.Words(), carried) {
+			return false
+		}
+		carried = r.Scope.Words()
+	}
+	forIssuer := len(r.Targets) == 0 || len(r.Targets) == 1 && (r.Targets[0] == r.Issuer || r.Targets[0] == r.Issuer+"/configuration")
+	if r.Way != policy.Exchange && forIssuer {
+		return len(carried) > 0
+	}
+	if len(r.Targets) != 1 {
+		return false
+	}
+	s, ok := target(r.Services, r.Targets[0])
+	listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
+	if !ok || s.Audience == r.Issuer || !listed || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
+		return false
+	}
+	return r.Way != policy.Exchange || r.Scope == nil || in.within(r.Scope.Words(), s.Scopes.Words())
+}
+
+// lifetime is how long a token may live at most, and in whole seconds does live.
+func lifetime(r policy.Request, s policy.Service) time.Duration {
+	switch {
+	case r.Way != policy.Exchange:
+		return time.Hour
+	case s.Lifetime > 0:
+		return s.Lifetime
+	}
+	return 15 * time.Minute
+}
+
+// widened says what is wrong with an allowed decision, one sentence each.
+func (in includes) widened(r policy.Request, d policy.Decision) []string {
+	var wrong []string
+	must := func(ok bool, what string) {
+		if !ok {
+			wrong = append(wrong, what)
+		}
+	}
+	c := d.Claims
+	carried := strings.Fields(c.Scope)
+	must(len(carried) > 0 && d.Scope.String() == c.Scope, "scope of decision and claims differ or are empty")
+	must(in.within(carried, r.Grant.Scope.Words()), "scope beyond the grant")
+	must(r.Scope == nil || in.within(carried, r.Scope.Words()), "scope beyond what was asked")
+	must(c.Subject == r.Account.ID && c.Subject == r.Grant.AccountID, "another person")
+	must(c.ClientID == r.ClientID && c.ClientID == r.Grant.ClientID, "another client")
+	must(c.GrantID == r.Grant.ID && !r.Grant.Ended && r.Grant.Tenant == r.Tenant, "another grant, or one that has ended")
+	must(c.Issuer == r.Issuer && c.ID == r.TokenID, "another issuer or token id")
+	must(c.Username == "" || verified(c.Username, r.Domains), "a login name outside the verified domains")
+	must(!c.IssuedAt.After(r.Now) && r.Now.Sub(c.IssuedAt) < time.Second, "issued at another time")
+	must(c.ExpiresAt.Nanosecond() == 0 && c.IssuedAt.Nanosecond() == 0, "not in whole seconds")
+	if s := r.Subject; s != nil {
+		must(in.within(carried, s.Scope.Words()), "scope beyond the subject")
+		must(!c.ExpiresAt.After(s.ExpiresAt), "lives longer than the subject")
+		must(c.Subject == s.Subject && c.ClientID == s.ClientID && c.GrantID == s.GrantID && c.Issuer == s.Issuer, "not the subject's")
+		must(len(c.Audience) == 1, "several audiences by exchange")
+	}
+	if slices.Contains(c.Audience, r.Issuer) {
+		return append(wrong, in.widenedBroad(r, d)...)
+	}
+	must(len(r.Targets) == 1 && len(c.Audience) == 1, "not one audience for one target")
+	if len(wrong) > 0 {
+		return wrong
+	}
+	s, ok := target(r.Services, r.Targets[0])
+	must(ok && c.Audience[0] == s.Audience, "an audience that the target does not name")
+	must(len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, c.Audience[0]), "an audience outside the granted resources")
+	must(in.within(carried, s.Scopes.Words()), "scope beyond the service")
+	must(c.Username == s.Username && c.Username != "", "another login name")
+	must(d.Profile == s.Profile && d.Algorithm == s.Algorithm, "another profile or algorithm")
+	must(!c.ExpiresAt.After(r.Now.Add(lifetime(r, s))), "lives too long")
+	must(r.Way == policy.Exchange || c.ExpiresAt.Sub(c.IssuedAt) == time.Hour, "does not live for the hour that oauth-public demands")
+	return wrong
+}
+
+// widenedBroad is widened for a token that has the issuer as an audience.
+func (in includes) widenedBroad(r policy.Request, d policy.Decision) []string {
+	var wrong []string
+	if r.Way == policy.Exchange {
+		wrong = append(wrong, "a broad token by exchange")
+	}
+	if d.Claims.ExpiresAt.Sub(d.Claims.IssuedAt) != time.Hour {
+		wrong = append(wrong, "a broad token does not live an hour")
+	}
+	for _, audience := range d.Claims.Audience {
+		if audience != r.Issuer && !slices.ContainsFunc(r.Services, func(s policy.Service) bool {
+			return s.Audience == audience && s.InBroad && len(r.Targets) == 0 && len(in.useful(d.Scope.Words(), s)) > 0
+		}) {
+			wrong = append(wrong, "broad audience "+audience+" that is not in_broad, not opened, or not asked for")
+		}
+	}
+	return wrong
+}
+
+// asSubject is what a token says when it is presented.
+func asSubject(d policy.Decision) *policy.Subject {
+	return &policy.Subject{
+		Issuer: d.Claims.Issuer, Subject: d.Claims.Subject, Audience: d.Claims.Audience,
+		Scope: scopes.Of(strings.Fields(d.Claims.Scope)...), ClientID: d.Claims.ClientID, GrantID: d.Claims.GrantID,
+		ExpiresAt: d.Claims.ExpiresAt,
+	}
+}

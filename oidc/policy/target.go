@@ -1,0 +1,98 @@
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Resolve finds the one service audience that a target names: the audience
+// itself; the host name of an endpoint, where all services on it share one
+// audience; or a URL below an HTTP service's prefix, of which the longest by
+// whole path segments wins (R30). Services that share an audience share scope
+// and profile, so the first stands for all. Everything else names nothing.
+func Resolve(services []Service, target string) (Service, bool) {
+	for _, s := range services {
+		if target != "" && s.Audience == target {
+			return s, true
+		}
+	}
+	if !strings.Contains(target, "/") {
+		return byHost(services, target)
+	}
+	return byPrefix(services, target)
+}
+
+func byHost(services []Service, host string) (found Service, ok bool) {
+	for _, s := range services {
+		if host == "" || !slices.Contains(s.Hosts, host) {
+			continue
+		}
+		if ok && s.Audience != found.Audience {
+			return Service{}, false
+		}
+		found, ok = s, true
+	}
+	return found, ok
+}
+
+func byPrefix(services []Service, target string) (found Service, ok bool) {
+	want, valid := parseTarget(target)
+	if !valid {
+		return Service{}, false
+	}
+	longest := -1
+	for _, s := range services {
+		prefix, valid := parseTarget(s.URL)
+		if !valid || prefix.Scheme != want.Scheme || prefix.Host != want.Host {
+			continue
+		}
+		if n := len(prefix.segments); n > longest && len(want.segments) >= n && slices.Equal(prefix.segments, want.segments[:n]) {
+			found, ok, longest = s, true, n
+		}
+	}
+	return found, ok
+}
+
+type parsedTarget struct {
+	*url.URL
+	segments []string
+}
+
+// parseTarget takes an absolute URL with nothing in it that two programs could
+// read differently: no user information, query, fragment, dot segment or encoded slash.
+func parseTarget(s string) (parsedTarget, bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#\\") {
+		return parsedTarget{}, false
+	}
+	// Parsing writes the scheme in lower case; here it has to come so.
+	if !strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "http://") {
+		return parsedTarget{}, false
+	}
+	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+		return parsedTarget{}, false
+	}
+	if u.Path == "" || u.Path == "/" {
+		return parsedTarget{URL: u}, true
+	}
+	// One slash before and one after go without saying; more would be empty segments.
+	segments := strings.Split(strings.TrimSuffix(strings.TrimPrefix(u.Path, "/"), "/"), "/")
+	for _, segment := range segments {
+		if segment == "" || segment == "." || segment == ".." {
+			return parsedTarget{}, false
+		}
+	}
+	return parsedTarget{URL: u, segments: segments}, true
+}
+
+// loginAllowed reports whether a login name may stand in a token: a bare name,
+// or one whose domain part is a verified domain of the tenant (R1). Servers do not
+// agree on where a name with two @ has its domain part, so there is no such name.
+func (r Request) loginAllowed(name string) bool {
+	local, domain, found := strings.Cut(name, "@")
+	if !found {
+		return name != ""
+	}
+	return local != "" && slices.Contains(r.Domains, strings.ToLower(domain))
+}
