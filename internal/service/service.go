@@ -1,0 +1,252 @@
+// Package service puts Signpost together and starts it. Reading Open from top to
+// bottom is reading the architecture: facts, cache, keys, sign-in, exchange, HTTP.
+// It is the only package besides tests that knows the store and the cache by name.
+package service
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"signpost/directory"
+	"signpost/internal/cache"
+	"signpost/internal/seal"
+	"signpost/internal/store"
+	"signpost/oidc"
+	"signpost/oidc/exchange"
+	"signpost/oidc/issuer"
+	"signpost/oidc/keys"
+	"signpost/oidc/upstream"
+	"signpost/server"
+	"signpost/web"
+)
+
+const (
+	// watchEvery is how often the revision of the facts is looked at (R26).
+	watchEvery = 500 * time.Millisecond
+	// cacheEntries bounds the in-process cache: sign-ins in flight, mostly.
+	cacheEntries = 100_000
+	// drainFor is how long requests may take to finish when the service stops.
+	drainFor = 10 * time.Second
+)
+
+// Parts are what tests and the demo may put in the place of the ordinary. The zero
+// value is the ordinary.
+type Parts struct {
+	Now      func() time.Time
+	Upstream *http.Client                                  // to reach identity providers
+	Generate func(algorithm string) (crypto.Signer, error) // signing keys
+	Watch    time.Duration                                 // how often the facts are looked at
+}
+
+// Service is a running Signpost.
+type Service struct {
+	Answers *directory.Answers
+	Keys    *keys.Keys
+	Handler http.Handler
+
+	config Config
+	log    *slog.Logger
+	store  *store.Store
+	memory *cache.Memory
+	watch  time.Duration
+}
+
+// Open puts a service together: it opens and migrates the database, loads what is
+// declared and makes the keys that are missing. Close it.
+func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service, err error) {
+	p = p.ordinary()
+	s := &Service{config: c, log: log, watch: p.Watch, Answers: &directory.Answers{}}
+	defer func() {
+		if err != nil {
+			_ = s.Close() // the first error is the one to tell
+		}
+	}()
+
+	// Facts.
+	box, db, err := openData(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s.store = db
+
+	// What may be lost.
+	s.memory = cache.NewMemory(cacheEntries)
+
+	// Keys, sign-in, exchange.
+	s.Keys = keys.New(db, box, p.Now, p.Generate)
+	i := &issuer.Issuer{Store: db, Cache: s.memory, Keys: s.Keys, Sealer: box, Audit: db, Now: p.Now}
+	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
+
+	// Everything declared, compiled.
+	if err := s.Reload(ctx); err != nil {
+		return nil, err
+	}
+
+	// HTTP.
+	pages, err := web.New()
+	if err != nil {
+		return nil, err
+	}
+	s.Handler, err = server.New(server.Deps{
+		Answers: s.Answers, Issuer: i, Keys: s.Keys, Upstream: upstream.New(p.Upstream, p.Now),
+		Pages: pages, Limiter: s.memory, Log: log,
+		TrustedProxies: c.TrustedProxies, RequestsPerMinute: c.RequestsPerMinute,
+	})
+	return s, err
+}
+
+func (p Parts) ordinary() Parts {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	if p.Upstream == nil {
+		p.Upstream = &http.Client{Timeout: 10 * time.Second}
+	}
+	if p.Watch == 0 {
+		p.Watch = watchEvery
+	}
+	return p
+}
+
+// openData opens the data folder: the key that seals, and the database, migrated.
+func openData(ctx context.Context, c Config) (*seal.Box, *store.Store, error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make data folder: %w", err)
+	}
+	box, err := openBox(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.OpenSQLite(ctx, filepath.Join(c.DataDir, "signpost.db"), box)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := db.Migrate(ctx); err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return box, db, nil
+}
+
+// openBox finds the key that seals: given, in a file, or made at the first start.
+func openBox(c Config) (*seal.Box, error) {
+	text := string(c.SecretKey)
+	if c.SecretKeyFile != "" {
+		content, err := os.ReadFile(c.SecretKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read secret key: %w", err)
+		}
+		text = string(content)
+	}
+	if text == "" {
+		return seal.LoadOrCreate(filepath.Join(c.DataDir, "secret.key"))
+	}
+	parsed, err := seal.ParseKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	return seal.New(parsed...)
+}
+
+// Reload compiles what is declared now and makes the keys of new tenants. What was
+// served before goes on if it fails.
+func (s *Service) Reload(ctx context.Context) error {
+	tenants, revision, err := s.store.Tenants(ctx)
+	if err != nil {
+		return fmt.Errorf("load tenants: %w", err)
+	}
+	snapshot, err := directory.Compile(s.config.BaseURL, tenants, revision)
+	if err != nil {
+		return fmt.Errorf("compile tenants: %w", err)
+	}
+	for _, t := range tenants {
+		if err := s.Keys.Ensure(ctx, t.Name); err != nil {
+			return err
+		}
+	}
+	s.Answers.Store(snapshot)
+	s.Keys.Forget(func(tenant string) bool { _, served := snapshot.Realm(tenant); return served })
+	return nil
+}
+
+// Serve answers on a listener until ctx ends, then lets requests finish. It reloads
+// the facts whenever they change, also when another process changed them.
+func (s *Service) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, s.Handler)
+}
+
+// ServeWith is Serve with another handler around the service's own.
+func (s *Service) ServeWith(ctx context.Context, l net.Listener, wrap func(http.Handler) http.Handler) error {
+	return s.serve(ctx, l, wrap(s.Handler))
+}
+
+func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	srv := server.Timeouts(h)
+	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	watched := make(chan error, 1)
+	go func() { watched <- s.store.Watch(ctx, s.watch, s.changed(ctx)) }()
+	drained := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+		defer cancel()
+		drained <- srv.Shutdown(bounded)
+	}()
+	var err error
+	if s.config.TLSCert != "" {
+		err = srv.ServeTLS(l, s.config.TLSCert, s.config.TLSKey)
+	} else {
+		err = srv.Serve(l)
+	}
+	stop(err)
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return errors.Join(err, <-drained, ended(<-watched))
+}
+
+// ended takes the end of a context for no error.
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// changed answers the bell.
+func (s *Service) changed(ctx context.Context) func(int64) {
+	return func(revision int64) {
+		if revision == s.Answers.Current().Revision {
+			return
+		}
+		if err := s.Reload(ctx); err != nil {
+			s.log.ErrorContext(ctx, "reload: what was served before goes on", "revision", revision, "err", err)
+			return
+		}
+		s.log.InfoContext(ctx, "reloaded", "revision", revision)
+	}
+}
+
+// Declared reports whether any tenant is declared.
+func (s *Service) Declared() bool { return len(s.Answers.Current().Realms()) > 0 }
+
+// Close releases database and cache.
+func (s *Service) Close() error {
+	var err error
+	if s.store != nil {
+		err = s.store.Close()
+	}
+	if s.memory != nil {
+		s.memory.Close()
+	}
+	return err
+}

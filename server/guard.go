@@ -1,0 +1,179 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"signpost/directory"
+	"signpost/internal/audit"
+)
+
+// maxBody bounds every request body: no form that a client sends is larger.
+const maxBody = 64 << 10
+
+// maxQuery bounds the query; authorization requests with many resources stay far below.
+const maxQuery = 8 << 10
+
+// envelope is around every request: an id, headers that every answer has, bounds,
+// one log line without anything personal in it, and the only recover.
+func (s *Server) envelope(c *gin.Context) {
+	start := time.Now()
+	id := newRequestID()
+	c.Request = c.Request.WithContext(audit.WithRequestID(c.Request.Context(), id))
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	h := c.Writer.Header()
+	h.Set("X-Request-Id", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Not no-referrer: with it browsers send "Origin: null" with our own forms.
+	h.Set("Referrer-Policy", "same-origin")
+	if strings.HasPrefix(s.Answers.Current().Base(), "https://") {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.Log.ErrorContext(c.Request.Context(), "panic", "request_id", id, "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				s.writeProblem(c, fmt.Errorf("panic"))
+			}
+		}
+		// The route's template, never the path or the query: those may name people.
+		s.Log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", c.Request.Method,
+			"route", c.FullPath(), "status", c.Writer.Status(), "took", time.Since(start))
+	}()
+	if len(c.Request.URL.RawQuery) > maxQuery {
+		c.Abort()
+		s.writeProblem(c, errLongQuery)
+		return
+	}
+	c.Next()
+}
+
+func newRequestID() string {
+	var b [9]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// limited bounds how often one address may call a handler.
+func (s *Server) limited(h handler) handler {
+	return func(c *gin.Context, r *directory.Realm) error {
+		ok, wait, err := s.Limiter.Allow(c.Request.Context(), "limit:1:"+network(c.ClientIP()), s.RequestsPerMinute, time.Minute)
+		if err != nil {
+			// A cache that is away must not stop sign-ins: the limit is a courtesy, not a guard.
+			s.Log.WarnContext(c.Request.Context(), "limit", "request_id", requestID(c), "err", err)
+			return h(c, r)
+		}
+		if !ok {
+			c.Header("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			return errTooMany
+		}
+		return h(c, r)
+	}
+}
+
+// network is what counts as one address: an IPv4 address, or the /64 that one customer has.
+func network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return "unknown"
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr.String()
+	}
+	p, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return "unknown"
+	}
+	return p.String()
+}
+
+// sameOrigin refuses forms that another site sent in the person's name.
+func (s *Server) sameOrigin(h handler) handler {
+	return func(c *gin.Context, r *directory.Realm) error {
+		if err := s.cross.Check(c.Request); err != nil {
+			return errCrossOrigin
+		}
+		return h(c, r)
+	}
+}
+
+// query reads the query strictly: a malformed one is refused, not read in part.
+func query(c *gin.Context) (url.Values, error) {
+	q, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return nil, errBadForm
+	}
+	return q, nil
+}
+
+// form reads the body of a form. Parameters of the query do not count (RFC 6749, section 3.2).
+func form(c *gin.Context) (url.Values, error) {
+	mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return nil, errMediaType
+	}
+	if err := c.Request.ParseForm(); err != nil {
+		if tooLarge(err) {
+			return nil, err
+		}
+		return nil, errBadForm
+	}
+	return c.Request.PostForm, nil
+}
+
+func tooLarge(err error) bool {
+	return classify(err).status == http.StatusRequestEntityTooLarge
+}
+
+func noRoute(c *gin.Context, _ *directory.Realm) error  { return directory.ErrNotFound }
+func noMethod(c *gin.Context, _ *directory.Realm) error { return errNoMethod }
+
+// browserCookie names the cookie that binds a sign-in to a browser. The tenant is
+// in the name because tenants by path share an origin and its cookies (R3). The
+// prefix makes browsers take it from this host over https only; on loopback http
+// there is no such thing.
+func browserCookie(r *directory.Realm) (name string, secure bool) {
+	if strings.HasPrefix(r.Issuer, "https://") {
+		return "__Host-signpost-" + r.Name, true
+	}
+	return "signpost-" + r.Name, false
+}
+
+// browser returns the cookie's value, or "" if the browser has none.
+func browser(c *gin.Context, r *directory.Realm) string {
+	name, _ := browserCookie(r)
+	value, err := c.Request.Cookie(name)
+	if err != nil || len(value.Value) != browserLength {
+		return ""
+	}
+	return value.Value
+}
+
+// browserLength is that of 256 bits in base64url.
+const browserLength = 43
+
+// ensureBrowser returns the cookie's value and sets the cookie if there is none.
+func ensureBrowser(c *gin.Context, r *directory.Realm) string {
+	if value := browser(c, r); value != "" {
+		return value
+	}
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails, see newRequestID
+	value := base64.RawURLEncoding.EncodeToString(b[:])
+	name, secure := browserCookie(r)
+	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // G124: Secure is off on loopback http only, where browsers would not send it
+		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
+	})
+	return value
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// routes is every route, in the order of the way: discover, learn, sign in,
+// exchange, connect. "Who" is who reads the answer: M machines (problem+json), C
+// OAuth clients, P people. Routes with "i" stand below an issuer: at the root of a
+// host, and below /t/{tenant}.
+func (s *Server) routes(e *gin.Engine) {
+	e.Use(s.envelope)
+	e.NoRoute(s.problem(noRoute))
+	e.NoMethod(s.problem(noMethod))
+
+	// Discovery: from the compiled snapshot, at every host.                          who
+	public(e, "/.well-known/webfinger", s.webfinger) //                               M RFC 7033, section 4
+
+	// Metadata: the path of the issuer is inserted (RFC 8414, section 3.1) or, for OpenID, appended.
+	for _, at := range []string{"", "/t/:tenant"} {
+		public(e, "/.well-known/oauth-authorization-server"+at, s.problem(s.metadata))                         // M RFC 8414, section 3
+		public(e, "/.well-known/openid-configuration"+at, s.problem(s.metadata))                               // M RFC 8414, section 5
+		public(e, "/.well-known/oauth-protected-resource"+at+"/configuration", s.problem(s.protectedResource)) // M RFC 9728, section 3
+
+		i := e.Group(at)
+		if at != "" {
+			public(i, "/.well-known/openid-configuration", s.problem(s.metadata)) // M OpenID Connect Discovery 1.0
+		}
+		public(i, "/jwks", s.problem(s.jwks))                                      // M RFC 7517, section 5
+		public(i, "/scopes", s.problem(s.scopeDocument))                           // M scopes.Document
+		public(i, "/schemas/configuration.json", s.problem(s.configurationSchema)) // M JSON Schema 2020-12
+
+		// Sign-in.
+		i.GET("/authorize", s.page(s.limited(s.authorize)))     // P RFC 6749, section 4.1.1
+		i.POST("/authorize", s.page(s.limited(s.authorize)))    // P the same by form, as OpenID Connect Core 1.0 asks
+		i.GET("/callback/:idp", s.page(s.limited(s.callback)))  // P the identity provider's answer
+		i.GET("/consent", s.page(s.consentPage))                // P after the identity provider
+		i.POST("/consent", s.page(s.sameOrigin(s.consentForm))) // P yes or no
+		i.POST("/token", s.oauth(s.limited(s.token)))           // C RFC 6749, section 3.2; RFC 8693, section 2
+
+		// Answer.
+		private(i, "/configuration", s.oauth(s.configuration)) // C the person's own services
+
+		i.GET("/", s.empty(s.page(s.home))) // P who lands here by accident
+	}
+	e.GET("/t/:tenant", s.page(s.home))
+	e.GET("/assets/:name", s.asset)
+}
+
+// public registers a document that any origin may read: GET, HEAD, and the
+// preflight of browsers.
+func public(r gin.IRoutes, path string, h gin.HandlerFunc) {
+	r.GET(path, crossOrigin, h)
+	r.HEAD(path, crossOrigin, h)
+	r.OPTIONS(path, crossOrigin, func(c *gin.Context) {
+		c.Header("Access-Control-Allow-Methods", "GET, HEAD")
+		c.Header("Access-Control-Max-Age", "86400")
+		c.Status(http.StatusNoContent)
+	})
+}
+
+// private registers a document that needs a token.
+func private(r gin.IRoutes, path string, h gin.HandlerFunc) {
+	r.GET(path, h)
+	r.HEAD(path, h)
+}
+
+// crossOrigin lets scripts of every origin read a public document (RFC 7033, section 5).
+func crossOrigin(c *gin.Context) { c.Header("Access-Control-Allow-Origin", "*") }
