@@ -1,0 +1,70 @@
+# Run "make" to see what there is.
+
+GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo walk check format vet lint layout race generated generate test test-all tidy vuln fuzz mutants ci
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build build/signpost
+	$(GO) build -trimpath -o build/signpost ./cmd/signpost
+
+demo: ## Start the demo: Signpost, two identity providers and five services on 127.0.0.1
+	$(GO) run ./cmd/signpost demo
+
+walk: ## Start the demo, walk the whole way as a client would, and stop
+	$(GO) run ./cmd/signpost demo --walk
+
+check: format vet lint layout race generated ## The gate before a commit: format, vet, lint, layout, race tests, generated files
+
+format: # every Go file as gofmt writes it
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted, run gofmt -w:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint: # the first run builds the linter, about a minute
+	$(TOOL) golangci-lint run
+
+layout: # imports, homes of dependencies, citations, links
+	$(GO) test .
+
+race: # needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+generated: # files made from others are as they would be made now
+	$(GO) test -count=1 -run '^TestConfigurationReference$$' ./internal/service
+
+generate: ## Write what is made from other files: docs/configuration.md, the tests in docs/rules.md
+	$(GO) test -count=1 -run '^TestConfigurationReference$$' ./internal/service -update
+	$(GO) test -count=1 -run '^TestLayout$$/^rules$$' . -update
+
+test: ## All tests that need nothing but Go
+	$(GO) test ./...
+
+test-all: test walk ## All tests, with those that need the world: so far the demo's walk
+
+tidy: # go.mod and go.sum name what is used, no more and no less
+	$(GO) mod tidy -diff
+
+vuln: ## Look for known vulnerabilities in what we depend on
+	@status=0; $(TOOL) govulncheck ./... || status=$$?; \
+	if [ $$status -eq 3 ]; then exit 1; fi; \
+	if [ $$status -ne 0 ]; then echo "govulncheck could not do its work (see above): NOT checked for known vulnerabilities"; fi
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
+	@grep -rn --include='*_test.go' --exclude-dir=testdata -o '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file _ name; do \
+		echo "$${file%/*} $${name#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
+	done
+
+mutants: ## Take the product's guards away one by one: the tests must notice each
+	$(GO) test -tags mutants ./test/mutants # the runner itself, which needs git
+	$(GO) run ./test/mutants
+
+ci: FUZZTIME = 5s
+ci: tidy check test walk test-all mutants fuzz vuln ## What .ci/run calls: everything above that checks

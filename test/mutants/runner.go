@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// How a mutant can end. Only killed is good.
+const (
+	killed   = "killed"
+	survived = "SURVIVED"       // no test noticed
+	stale    = "DOES NOT APPLY" // the code it changes is no longer there
+	broken   = "DOES NOT BUILD" // the compiler noticed, so the tests were not asked
+)
+
+// stillRunning is how long a process may take to end after it was told to.
+const stillRunning = 10 * time.Second
+
+// runner applies patches to a copy of a tree and runs its tests.
+type runner struct {
+	Root    string         // the tree to copy, a git work tree
+	Patches string         // folder of the patches
+	Only    *regexp.Regexp // names of the patches to try
+	Out     io.Writer
+}
+
+// run tries every patch and prints a line for each. It returns an error unless
+// every mutant was killed.
+func (r runner) run(ctx context.Context) error {
+	patches, err := r.patches()
+	if err != nil {
+		return err
+	}
+	tree, err := os.MkdirTemp("", "signpost-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tree)
+	if err := r.copyTo(ctx, tree); err != nil {
+		return fmt.Errorf("copy the tree: %w", err)
+	}
+
+	start := time.Now()
+	if out, err := command(ctx, tree, "go", "test", "./..."); err != nil {
+		return fmt.Errorf("the tests fail without any mutant, so that they prove nothing:\n%s", failures(out))
+	}
+	r.print("unchanged", time.Since(start), "tests pass", "")
+
+	left := 0
+	for _, p := range patches {
+		start := time.Now()
+		verdict, witness, err := try(ctx, tree, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if verdict != killed {
+			left++
+		}
+		r.print(verdict, time.Since(start), p.name+": "+p.guard, witness)
+	}
+	if left > 0 {
+		return fmt.Errorf("%d of %d mutants were not killed", left, len(patches))
+	}
+	fmt.Fprintf(r.Out, "%d of %d mutants killed\n", len(patches), len(patches))
+	return nil
+}
+
+func (r runner) print(verdict string, took time.Duration, what, witness string) {
+	if witness != "" {
+		witness = " (" + witness + ")"
+	}
+	fmt.Fprintf(r.Out, "%-14s %6.1f s  %s%s\n", verdict, took.Seconds(), what, witness)
+}
+
+// patches reads the patches to try; none at all is an error, since a run
+// that tries nothing must not look like success.
+func (r runner) patches() ([]patch, error) {
+	files, err := filepath.Glob(filepath.Join(r.Patches, "*.patch"))
+	if err != nil {
+		return nil, err
+	}
+	var patches []patch
+	for _, file := range files {
+		file, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		p, err := readPatch(file)
+		if err != nil {
+			return nil, err
+		}
+		if r.Only.MatchString(p.name) {
+			patches = append(patches, p)
+		}
+	}
+	if len(patches) == 0 {
+		return nil, fmt.Errorf("no patch to try in %s", r.Patches)
+	}
+	return patches, nil
+}
+
+// copyTo copies the tree as it is now: what git knows and what it does not ignore.
+func (r runner) copyTo(ctx context.Context, to string) error {
+	list, err := command(ctx, r.Root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	if err != nil {
+		return fmt.Errorf("list the files: %w: %s", err, list)
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(string(list), "\x00"), "\x00") {
+		err := copyFile(filepath.Join(r.Root, name), filepath.Join(to, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // deleted, and git was not told yet
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, info.Mode().Perm())
+}
+
+// try applies a patch, runs the tests and takes the patch back. The error says
+// that the attempt itself went wrong, not that a mutant lived.
+func try(ctx context.Context, tree string, p patch) (verdict, witness string, err error) {
+	if out, err := command(ctx, tree, "git", "apply", p.file); err != nil {
+		return stale, firstLine(out), ctx.Err()
+	}
+	verdict, witness = test(ctx, tree, p)
+	if ctx.Err() != nil {
+		return "", "", ctx.Err()
+	}
+	if out, err := command(ctx, tree, "git", "apply", "--reverse", p.file); err != nil {
+		return "", "", fmt.Errorf("take the patch back: %w: %s", err, out)
+	}
+	return verdict, witness, nil
+}
+
+// test asks first the tests that should notice, then all. Vet is off: what it
+// would say about the patch is no test's merit.
+func test(ctx context.Context, tree string, p patch) (verdict, witness string) {
+	if out, err := command(ctx, tree, "go", "build", "./..."); err != nil {
+		return broken, firstError(out)
+	}
+	for _, packages := range [][]string{p.tests, {"./..."}} {
+		out, err := command(ctx, tree, "go", append([]string{"test", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
+		switch {
+		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
+			return broken, firstError(out)
+		case err != nil:
+			return killed, firstFailure(out)
+		}
+	}
+	return survived, ""
+}
+
+// command runs a program in a folder and returns what it printed.
+func command(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	// The copy is no repository, and git must not take one above it for its own.
+	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
+	// Interrupted, go ends the tests that it started.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = stillRunning
+	return cmd.CombinedOutput()
+}
+
+var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: .*)$`)
+
+// firstFailure names the test that noticed: the innermost of the first ones, or
+// how it ended otherwise.
+func firstFailure(out []byte) string {
+	name := ""
+	for _, match := range failed.FindAllSubmatch(out, -1) {
+		found := string(match[1]) + string(match[2])
+		if name != "" && !strings.HasPrefix(found, name+"/") {
+			break
+		}
+		name = found
+	}
+	if name == "" {
+		return firstLine(out)
+	}
+	return name
+}
+
+// firstError returns the first line that is not a heading.
+func firstError(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "#") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
+}
+
+// failures leaves out the packages that passed.
+func failures(out []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "ok\t") && !strings.HasPrefix(line, "?") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
