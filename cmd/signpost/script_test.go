@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,25 +51,31 @@ func freePort() (string, error) {
 // patience is how long a script waits for a server that starts on a busy machine.
 const patience = 60 * time.Second
 
-// await URL [STATUS]: waits until the URL answers with the status, 200 if none is given.
+// await URL [STATUS], await FILE: waits until the URL answers with the status, 200 if none
+// is given, or until the file is there.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 {
-		ts.Fatalf("usage: await URL [STATUS]")
+		ts.Fatalf("usage: await URL [STATUS] or await FILE")
 	}
 	want := "200"
 	if len(args) == 2 {
 		want = args[1]
 	}
 	last := "nothing"
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		res, err := http.Get(args[0]) //nolint:gosec // G107: the URL is the script's own
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		if !strings.HasPrefix(args[0], "http") {
+			if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+				return
+			}
+			continue
+		}
+		res, err := http.Get(args[0])
 		if err == nil {
 			_ = res.Body.Close() // only the status counts
 			if last = fmt.Sprint(res.StatusCode); last == want {
 				return
 			}
 		}
-		<-time.After(20 * time.Millisecond)
 	}
 	ts.Fatalf("%s answered %s, want %s", args[0], last, want)
 }
