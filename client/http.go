@@ -133,7 +133,7 @@ func (a answer) refused() *Error {
 		Description string `json:"error_description"`
 	}
 	if a.mediaType() != mediaTypeJSON || json.Unmarshal(a.body, &body) != nil || body.Error == "" {
-		return nil
+		return nil //nolint:nilerr // what is not JSON holds no refusal in words, which is no error
 	}
 	return refusal(body.Error, body.Description, a.status)
 }

@@ -61,7 +61,10 @@ func newProvider(t *testing.T) *provider {
 }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.ParseForm()
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	p.mu.Lock()
 	p.asked = append(p.asked, r)
 	page := p.pages[r.Host+r.URL.Path]

@@ -189,7 +189,7 @@ func TestRFC9207CodeStaysUntilTheAnswerIsFoundRight(t *testing.T) {
 		answer := maps.Clone(good(a))
 		c.edit(answer)
 		_, err := p.client.Redeem(t.Context(), d, a, answer)
-		if c.want == refused {
+		if errors.Is(c.want, refused) {
 			if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != "access_denied" {
 				t.Errorf("%s: Redeem = %v, want access_denied", c.name, err)
 			}

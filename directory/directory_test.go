@@ -19,7 +19,7 @@ func TestSecretNeverShowsItself(t *testing.T) {
 		t.Fatalf("Marshal: %v", err)
 	}
 	for what, shown := range map[string]string{
-		"%v": fmt.Sprintf("%v %+v", p.ClientSecret, p), "%s": fmt.Sprintf("%s", p.ClientSecret), "%#v": fmt.Sprintf("%#v", p), "log": logged.String(), "JSON": string(encoded),
+		"%v": fmt.Sprintf("%v %+v", p.ClientSecret, p), "print": fmt.Sprint(p.ClientSecret), "%#v": fmt.Sprintf("%#v", p), "log": logged.String(), "JSON": string(encoded),
 	} {
 		if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "[secret]") {
 			t.Errorf("%s shows %s", what, shown)

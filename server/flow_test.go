@@ -79,7 +79,7 @@ func (b *browser) do(method, rawURL string, form url.Values) page {
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	res, err := b.Client.Do(req)
+	res, err := b.Do(req)
 	if err != nil {
 		b.t.Fatalf("%s %s: %v", method, rawURL, err)
 	}

@@ -104,9 +104,13 @@ func (w words) say(key string, pairs ...string) (string, error) {
 	if len(pairs)%2 != 0 {
 		return "", fmt.Errorf("word %q: a placeholder without a value", key)
 	}
-	fill := make([]string, len(pairs))
-	for i := 0; i < len(pairs); i += 2 {
-		fill[i], fill[i+1] = "{"+pairs[i]+"}", plain(pairs[i+1])
+	var fill []string
+	for i, text := range pairs {
+		if i%2 == 0 {
+			fill = append(fill, "{"+text+"}")
+		} else {
+			fill = append(fill, plain(text))
+		}
 	}
 	return strings.NewReplacer(fill...).Replace(sentence), nil
 }

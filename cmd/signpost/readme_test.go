@@ -83,7 +83,7 @@ func TestReadmeCurl(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			res, err := http.Get(d.URL + u.RequestURI()) //nolint:gosec,noctx // G107: the README's own path, at the demo
+			res, err := http.Get(d.URL + u.RequestURI())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,11 +14,14 @@ import (
 // for two tenants with access and ID tokens, and some more.
 const shared = 8
 
-var pool = sync.OnceValues(func() (made [shared]crypto.Signer, err error) {
-	for i := range made {
-		if made[i], err = keys.Generate(keys.RS256); err != nil {
-			return made, err
+var pool = sync.OnceValues(func() ([]crypto.Signer, error) {
+	var made []crypto.Signer
+	for range shared {
+		key, err := keys.Generate(keys.RS256)
+		if err != nil {
+			return nil, err
 		}
+		made = append(made, key)
 	}
 	return made, nil
 })
@@ -36,6 +39,9 @@ func Generator() func(algorithm string) (crypto.Signer, error) {
 			return keys.Generate(algorithm)
 		}
 		made, err := pool()
-		return made[next], err
+		if err != nil {
+			return nil, err
+		}
+		return made[next], nil
 	}
 }
