@@ -86,6 +86,13 @@ func (c *checker) serviceTokens(s spot, service Service) {
 		c.problem(s.field("in_broad"), "leave in_broad out, or choose profile: rfc9068 if the server takes it",
 			"the broad token has the form rfc9068, which profile %s does not take", service.Profile)
 	}
+	if service.InBroad && service.shortLines() {
+		c.problem(s.field("in_broad"), "leave in_broad out: clients exchange the broad token for a short one",
+			"the broad token is too long for the line in which %s takes it", service.Protocol)
+	}
+	if service.shortLines() && service.Algorithm == "RS256" {
+		c.problem(s.field("algorithm"), "use ES256", "a token signed with RS256 is too long for the line in which %s takes it", service.Protocol)
+	}
 	c.required(s, "algorithm", service.Algorithm)
 	c.oneOf(s, "algorithm", service.Algorithm, "ES256", "RS256")
 	if d := service.lifetime(); d < minLifetime || d > maxLifetime {

@@ -78,8 +78,8 @@ func defaultProfile(s Service) string {
 // unless the tenant says so (R5).
 func defaultInBroad(t Tenant, s Service) bool {
 	public := []string{scopes.Mail, scopes.Contacts, scopes.Calendars}
-	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 || s.Profile != ProfileRFC9068 {
-		return false // the broad token has one form, and a server that wants another refuses it
+	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 || s.Profile != ProfileRFC9068 || s.shortLines() {
+		return false // the broad token has one form, which is long: who wants another or a short one refuses it
 	}
 	for _, scope := range s.Scopes {
 		if !slices.Contains(public, scope) {
@@ -92,6 +92,12 @@ func defaultInBroad(t Tenant, s Service) bool {
 		}
 	}
 	return true
+}
+
+// shortLines reports whether tokens must fit a short line: submission servers take
+// about 1,000 bytes after AUTH, and ManageSieve is like them (R9).
+func (s Service) shortLines() bool {
+	return s.Protocol == ProtocolSubmission || s.Protocol == ProtocolManageSieve
 }
 
 // hostName returns the host to which an endpoint leads; empty if its URL is broken.

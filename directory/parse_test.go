@@ -366,3 +366,24 @@ func TestR9BroadTokenIsNotPromisedToDovecot(t *testing.T) {
 		t.Errorf("Parse says %v, want a refusal", err)
 	}
 }
+
+// A submission server reads about 1,000 bytes after AUTH.
+func TestR9ShortLines(t *testing.T) {
+	t.Parallel()
+	const head = "tenants: [{name: one, title: One, domains: [one.test], services: [{id: s, endpoints: [{host: one.test, port: 465, security: tls}], "
+	for fields, want := range map[string]string{
+		"protocol: submission, algorithm: RS256":                  "RS256 is too long",
+		"protocol: managesieve, algorithm: RS256":                 "RS256 is too long",
+		"protocol: submission, profile: rfc9068, in_broad: true":  "the broad token is too long",
+		"protocol: managesieve, profile: rfc9068, in_broad: true": "the broad token is too long",
+	} {
+		_, err := Parse("t.yaml", []byte(head+fields+"}]}]"), noEnv, noFile)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: Parse says %v, want %q", fields, err, want)
+		}
+	}
+	tenants := mustParse(t, head+"protocol: submission, profile: rfc9068}]}]")
+	if tenants[0].Services[0].InBroad {
+		t.Error("submission is in broad by default; the broad token does not fit its line")
+	}
+}
