@@ -3,7 +3,6 @@ package issuer_test
 import (
 	"net/netip"
 	"net/url"
-	"path"
 	"strings"
 	"testing"
 
@@ -224,7 +223,6 @@ func browserSees(uri string) string {
 	for segment := range strings.SplitSeq(tail, "/") {
 		plain := strings.ReplaceAll(strings.ToLower(segment), "%2e", ".")
 		if plain == "." || plain == ".." {
-			segments = append(segments, path.Clean("/" + plain)[1:])
 			continue
 		}
 		segments = append(segments, segment)

@@ -73,7 +73,7 @@ func (i *Issuer) Register(grantType string, g Grantor) {
 const tokenPatience = 15 * time.Second
 
 // Token answers a request to the token endpoint. HasHeader says whether the
-// request had an Authorization header. Failures are *oidc.Error.
+// request had an Authorization header. Failures are *oidc.Error, but for a missing signing key.
 func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values, hasHeader bool) (TokenResponse, error) {
 	// Who hangs up must not stop what was set off: a reused token ends its family all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)

@@ -143,7 +143,7 @@ func (k *Keys) add(ctx context.Context, tenant string, use Use, algorithm string
 		return err
 	}
 	id := newID()
-	sealed, err := k.sealer.Seal(sealPurpose, der, associated(tenant, id))
+	sealed, err := k.sealer.Seal(sealPurpose, der, associated(tenant, id, use, algorithm))
 	if err != nil {
 		return err
 	}
@@ -159,9 +159,11 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// associated binds a sealed key to its place, so that a row copied to another
-// tenant does not open there.
-func associated(tenant, id string) []byte { return []byte(tenant + "/" + id) }
+// associated binds a sealed key to its place and its use, so that a row copied to
+// another tenant or relabelled does not open.
+func associated(tenant, id string, use Use, algorithm string) []byte {
+	return []byte(tenant + "/" + id + "/" + string(use) + "/" + algorithm)
+}
 
 func (k *Keys) load(ctx context.Context, tenant string) (*ring, error) {
 	stored, err := k.store.Keys(ctx, tenant)
@@ -170,7 +172,7 @@ func (k *Keys) load(ctx context.Context, tenant string) (*ring, error) {
 	}
 	r := &ring{}
 	for _, s := range stored {
-		der, err := k.sealer.Open(sealPurpose, s.Sealed, associated(tenant, s.ID))
+		der, err := k.sealer.Open(sealPurpose, s.Sealed, associated(tenant, s.ID, s.Use, s.Algorithm))
 		if err != nil {
 			return nil, fmt.Errorf("open key %s of tenant %s (was the secret key replaced?): %w", s.ID, tenant, err)
 		}

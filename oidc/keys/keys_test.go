@@ -274,7 +274,16 @@ func TestEnsurePassesOnErrors(t *testing.T) {
 	if err := k.Ensure(t.Context(), "example"); !errors.Is(err, broken) {
 		t.Errorf("Ensure: %v, want the generator's error", err)
 	}
-	p384 := func(string) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) }
+	shared, err := rsaKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384 := func(algorithm string) (crypto.Signer, error) {
+		if algorithm == keys.RS256 {
+			return shared[0], nil
+		}
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	}
 	if err := keys.New(&memory{}, newBox(t, 1), time.Now, p384).Ensure(t.Context(), "example"); err == nil {
 		t.Error("a P-384 key was taken for ES256")
 	}

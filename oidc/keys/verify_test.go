@@ -236,6 +236,15 @@ func TestR7StrangeTexts(t *testing.T) {
 	}
 }
 
+// TestVerifyBoundsItsWork: nothing of ours is this long, so nothing this long is looked at.
+func TestVerifyBoundsItsWork(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := claims()
+	c.Scope = strings.Repeat("a", 8<<10)
+	wantInvalid(t, r, "well signed, too long", r.sign(t, keys.ProfileRFC9068, keys.ES256, c))
+}
+
 func TestVerifyExpiry(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -116,10 +116,10 @@ func (d Decision) Allowed() bool { return d.Refusal == nil && d.Rule != "" }
 const (
 	RuleTenant   = "tenant"   // grant and subject belong to this tenant and issuer
 	RuleGrant    = "grant"    // the grant lives
+	RuleBroad    = "broad"    // only a broad token is exchanged
 	RuleClient   = "client"   // the grant's and the subject's client asks
 	RulePerson   = "person"   // grant and subject are about this account
 	RuleExpired  = "expired"  // the subject token has not expired
-	RuleBroad    = "broad"    // only a broad token is exchanged
 	RuleTarget   = "target"   // exactly one target that the account has
 	RuleResource = "resource" // a target among those granted
 	RuleScope    = "scope"    // scope within what was presented
@@ -189,14 +189,14 @@ func admit(r Request) (Decision, bool) {
 		return refuse(RuleTenant, code, badGrant), false
 	case g.ID == "" || g.Ended || s != nil && s.GrantID != g.ID:
 		return refuse(RuleGrant, code, badGrant), false
+	case s != nil && !slices.Contains(s.Audience, r.Issuer):
+		return refuse(RuleBroad, code, "the subject token is not broad: only a token for the issuer itself can be exchanged"), false
 	case r.ClientID == "" || g.ClientID != r.ClientID || s != nil && s.ClientID != r.ClientID:
 		return refuse(RuleClient, code, "it was issued to another client"), false
 	case r.Account.ID == "" || g.AccountID != r.Account.ID || s != nil && s.Subject != r.Account.ID:
 		return refuse(RulePerson, code, badGrant), false
 	case s != nil && !s.ExpiresAt.After(r.Now):
 		return refuse(RuleExpired, code, "the subject token has expired; refresh it"), false
-	case s != nil && !slices.Contains(s.Audience, r.Issuer):
-		return refuse(RuleBroad, code, "the subject token is not broad: only a token for the issuer itself can be exchanged"), false
 	}
 	return Decision{}, true
 }

@@ -181,7 +181,7 @@ func kinds() []ruled {
 		on(exchange, "expired subject", policy.RuleExpired, bad, func(r *policy.Request) { r.Subject.ExpiresAt = now.Add(-time.Second) }),
 		on(exchange, "subject that expires now", policy.RuleExpired, bad, func(r *policy.Request) { r.Subject.ExpiresAt = now }),
 		on(exchange, "subject without end", policy.RuleExpired, bad, func(r *policy.Request) { r.Subject.ExpiresAt = time.Time{} }),
-		on(exchange, "narrow and expired subject", policy.RuleExpired, bad, func(r *policy.Request) {
+		on(exchange, "narrow and expired subject", policy.RuleBroad, bad, func(r *policy.Request) {
 			r.Subject.ExpiresAt, r.Subject.Audience = now, []string{imap}
 		}),
 	)
@@ -223,6 +223,10 @@ func widths() []ruled {
 	}
 	return slices.Concat(
 		on(all, "empty scope", policy.RuleScope, bad, ask("")),
+		on(all, "empty scope and a foreign target", policy.RuleScope, bad, func(r *policy.Request) {
+			ask("")(r)
+			r.Targets = []string{"imap.evil.test"}
+		}),
 		on(all, "a word that was not granted", policy.RuleScope, bad, ask(scopes.Mail+" "+scopes.Chat)),
 		on(all, "an unknown word", policy.RuleScope, bad, ask("admin")),
 		on(all, "a word in another case", policy.RuleScope, bad, ask(strings.ToUpper(scopes.Mail))),
