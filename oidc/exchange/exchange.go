@@ -12,7 +12,6 @@ import (
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
-	"signpost/scopes"
 )
 
 // Grant is the grant type urn:ietf:params:oauth:grant-type:token-exchange.
@@ -49,14 +48,9 @@ func (g Grant) Basis(ctx context.Context, t issuer.TokenRequest) (issuer.Basis, 
 	if err != nil {
 		return issuer.Basis{}, err
 	}
-	scope, err := scopes.Parse(claims.Scope)
-	if err != nil {
-		return issuer.Basis{}, notOurs()
-	}
 	request.Way = policy.Exchange
-	request.Subject = &policy.Subject{
-		Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, Scope: scope,
-		ClientID: claims.ClientID, GrantID: claims.GrantID, ExpiresAt: claims.ExpiresAt,
+	if request.Subject, err = policy.SubjectOf(claims); err != nil {
+		return issuer.Basis{}, notOurs()
 	}
 	return issuer.Basis{Request: request, SubjectToken: token, IssuedTokenType: oidc.TokenTypeAccessToken}, nil
 }

@@ -56,15 +56,10 @@ func (i *Issuer) Authenticate(ctx context.Context, r *directory.Realm, token, ne
 	if err != nil {
 		return Bearer{}, err
 	}
-	scope, err := scopes.Parse(claims.Scope)
-	if err != nil {
+	if request.Subject, err = policy.SubjectOf(claims); err != nil {
 		return Bearer{}, invalid.Because(err)
 	}
 	request.ClientID = claims.ClientID
-	request.Subject = &policy.Subject{
-		Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, Scope: scope,
-		ClientID: claims.ClientID, GrantID: claims.GrantID, ExpiresAt: claims.ExpiresAt,
-	}
 	a := policy.Admit(request)
 	if a.Refusal != nil {
 		return Bearer{}, invalid.Because(errors.New(a.Rule))

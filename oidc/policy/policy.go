@@ -86,6 +86,19 @@ type Subject struct {
 	ExpiresAt time.Time
 }
 
+// SubjectOf returns what a token says whose signature was checked. The error is
+// scopes.ErrSyntax if its scope is malformed: then it is not one of ours.
+func SubjectOf(c oidc.Claims) (*Subject, error) {
+	scope, err := scopes.Parse(c.Scope)
+	if err != nil {
+		return nil, err
+	}
+	return &Subject{
+		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Scope: scope,
+		ClientID: c.ClientID, GrantID: c.GrantID, ExpiresAt: c.ExpiresAt,
+	}, nil
+}
+
 // Service is a possible target.
 type Service struct {
 	Audience  string
