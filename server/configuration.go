@@ -12,7 +12,6 @@ import (
 	"signpost/configdoc"
 	"signpost/directory"
 	"signpost/oidc"
-	"signpost/oidc/issuer"
 )
 
 // configuration answers a broad token with the person's own services.
@@ -30,10 +29,9 @@ func (s *Server) configuration(c *gin.Context, r *directory.Realm) error {
 		}
 		return err
 	}
-	holder := issuer.Holder(b.Account)
 	body, err := r.Document(configdoc.Account{
-		Subject: b.Account.ID, Addresses: b.Account.Addresses, DisplayName: b.Account.Name,
-	}, holder, b.Scope).JSON()
+		Subject: b.Account.ID, Addresses: b.Standing.Addresses, DisplayName: b.Account.Name,
+	}, b.Standing.Holder, b.Scope).JSON()
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ var shown = []struct {
 	{issuer.ErrGone, failure{400, oidc.CodeInvalidRequest, "the sign-in is over; start again in the program", web.ProblemExpired}},
 	{issuer.ErrOtherBrowser, failure{400, oidc.CodeInvalidRequest, "the sign-in was begun in another browser", web.ProblemWrongBrowser}},
 	{issuer.ErrTaken, failure{403, oidc.CodeAccessDenied, "the address belongs to another account", web.ProblemAddressTaken}},
+	{issuer.ErrNobody, failure{403, oidc.CodeAccessDenied, "the identity provider proved no address of this organisation", web.ProblemNoAddress}},
 	{upstream.ErrUnavailable, failure{502, oidc.CodeTemporarilyUnavailable, "the identity provider does not answer", web.ProblemProviderUnavailable}},
 	{upstream.ErrRejected, failure{502, oidc.CodeServerError, "the identity provider's answer is not acceptable", web.ProblemProviderRefused}},
 	{errNoProvider, failure{503, oidc.CodeServerError, "no identity provider is declared", web.ProblemNoProvider}},
@@ -53,7 +54,7 @@ var shown = []struct {
 	{errTooMany, failure{429, oidc.CodeTemporarilyUnavailable, "too many requests; wait as Retry-After says", web.ProblemTooMany}},
 	{errCrossOrigin, failure{403, oidc.CodeInvalidRequest, "forms of other sites are not accepted", web.ProblemBadRequest}},
 	{errMediaType, failure{400, oidc.CodeInvalidRequest, "send the parameters as application/x-www-form-urlencoded", web.ProblemBadRequest}},
-	{errLongQuery, failure{414, oidc.CodeInvalidRequest, "the query is too long; authorization requests may be sent as a form", web.ProblemBadRequest}},
+	{errLongQuery, failure{414, oidc.CodeInvalidRequest, "the query is too long; ask for fewer scopes and resources", web.ProblemBadRequest}},
 	{errBadForm, failure{400, oidc.CodeInvalidRequest, "the parameters are malformed", web.ProblemBadRequest}},
 }
 

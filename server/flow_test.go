@@ -128,7 +128,7 @@ func authorizeURL(issuer string, edit func(url.Values)) string {
 func upstreamLink(t testing.TB, before page) string {
 	t.Helper()
 	for _, href := range before.attributes(t, "a", "href") {
-		if strings.Contains(href, "code_challenge=") {
+		if strings.Contains(href, "/sign-in/") {
 			return href
 		}
 	}

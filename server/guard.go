@@ -20,7 +20,7 @@ import (
 )
 
 // maxBody bounds every request body: no form that a client sends is larger.
-const maxBody = 64 << 10
+const maxBody = 16 << 10
 
 // maxQuery bounds the query; authorization requests with many resources stay far below.
 const maxQuery = 8 << 10

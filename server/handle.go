@@ -82,6 +82,9 @@ func (s *Server) answer(c *gin.Context, h handler) error {
 
 // realm is the tenant that answers at this host and path.
 func (s *Server) realm(c *gin.Context) (*directory.Realm, bool) {
+	if name, named := c.Params.Get("tenant"); named && name == "" {
+		return nil, false // "/t//jwks"
+	}
 	return s.Answers.Current().RealmAt(c.Request.Host, c.Param("tenant"))
 }
 

@@ -33,12 +33,13 @@ func (s *Server) routes(e *gin.Engine) {
 		public(i, "/schemas/configuration.json", s.problem(s.configurationSchema)) // M JSON Schema 2020-12
 
 		// Sign-in.
-		i.GET("/authorize", s.page(s.limited(s.authorize)))     // P RFC 6749, section 4.1.1
-		i.POST("/authorize", s.page(s.limited(s.authorize)))    // P the same by form, as OpenID Connect Core 1.0 asks
-		i.GET("/callback/:idp", s.page(s.limited(s.callback)))  // P the identity provider's answer
-		i.GET("/consent", s.page(s.consentPage))                // P after the identity provider
-		i.POST("/consent", s.page(s.sameOrigin(s.consentForm))) // P yes or no
-		i.POST("/token", s.oauth(s.limited(s.token)))           // C RFC 6749, section 3.2; RFC 8693, section 2
+		i.GET("/authorize", s.page(s.limited(s.authorize)))      // P RFC 6749, section 4.1.1
+		i.POST("/authorize", s.page(s.limited(s.authorizeForm))) // P the same by form, as OpenID Connect Core 1.0 asks
+		i.GET("/sign-in/:idp", s.page(s.limited(s.signIn)))      // P to the identity provider that was chosen
+		i.GET("/callback/:idp", s.page(s.limited(s.callback)))   // P the identity provider's answer
+		i.GET("/consent", s.page(s.consentPage))                 // P after the identity provider
+		i.POST("/consent", s.page(s.sameOrigin(s.consentForm)))  // P yes or no
+		i.POST("/token", s.oauth(s.limited(s.token)))            // C RFC 6749, section 3.2; RFC 8693, section 2
 
 		// Answer.
 		private(i, "/configuration", s.oauth(s.configuration)) // C the person's own services

@@ -21,9 +21,6 @@ import (
 // with a link to each that may sign this person in (RFC 6749, section 4.1.1).
 func (s *Server) authorize(c *gin.Context, r *directory.Realm) error {
 	q, err := query(c)
-	if c.Request.Method == http.MethodPost {
-		q, err = form(c)
-	}
 	if err != nil {
 		return err
 	}
@@ -49,39 +46,62 @@ func (s *Server) authorize(c *gin.Context, r *directory.Realm) error {
 	return nil
 }
 
+// authorizeForm turns a request that came as a form into one that came as a link. A
+// form of another site comes without our cookie, and answering it would
+// give the browser a new one and end the sign-ins in flight.
+func (s *Server) authorizeForm(c *gin.Context, r *directory.Realm) error {
+	f, err := form(c)
+	if err != nil {
+		return err
+	}
+	c.Redirect(http.StatusSeeOther, r.URL("/authorize")+"?"+f.Encode())
+	return nil
+}
+
 // deny logs a refusal and sends the browser to the client with it.
 func (s *Server) deny(c *gin.Context, refused *oidc.Error, to string) {
 	s.Log.InfoContext(c.Request.Context(), "denied", "request_id", requestID(c), "route", c.FullPath(), "code", refused.Code)
 	c.Redirect(http.StatusSeeOther, to)
 }
 
-// choices begins a sign-in at each identity provider that may answer. One that
-// cannot be reached is left out; if none can, that is the answer.
+// choices keeps the request and returns a link for each identity provider that may
+// sign this person in. None is asked anything before somebody follows its link.
 func (s *Server) choices(c *gin.Context, r *directory.Realm, ask issuer.Ask) ([]web.Choice, error) {
 	providers := ask.Providers(r)
 	if len(providers) == 0 {
 		return nil, errNoProvider
 	}
-	cookie := ensureBrowser(c, r)
-	var choices []web.Choice
-	var unreachable error
-	for _, p := range providers {
-		state, signIn, err := s.Issuer.Begin(c.Request.Context(), r, ask, p.Name, cookie)
-		if err != nil {
-			return nil, err
-		}
-		to, err := s.Upstream.AuthCodeURL(c.Request.Context(), upstreamProvider(r, p), upstreamRequest(state, signIn))
-		if err != nil {
-			s.Log.WarnContext(c.Request.Context(), "identity provider", "request_id", requestID(c), "tenant", r.Name, "idp", p.Name, "err", err)
-			unreachable = err
-			continue
-		}
-		choices = append(choices, web.Choice{Title: p.Title, Host: host(p.Issuer), URL: to})
+	ticket, err := s.Issuer.Begin(c.Request.Context(), r, ask, ensureBrowser(c, r))
+	if err != nil {
+		return nil, err
 	}
-	if len(choices) == 0 {
-		return nil, unreachable
+	var choices []web.Choice
+	for _, p := range providers {
+		choices = append(choices, web.Choice{Title: p.Title, Host: host(p.Issuer), URL: r.URL("/sign-in/"+p.Name) + "?ticket=" + ticket})
 	}
 	return choices, nil
+}
+
+// signIn sends the browser to the identity provider that the person chose.
+func (s *Server) signIn(c *gin.Context, r *directory.Realm) error {
+	q, err := query(c)
+	if err != nil {
+		return err
+	}
+	p, err := issuer.Provider(r, c.Param("idp"))
+	if err != nil {
+		return err
+	}
+	state, signIn, err := s.Issuer.Choose(c.Request.Context(), r, q.Get("ticket"), p.Name, browser(c, r))
+	if err != nil {
+		return err
+	}
+	to, err := s.Upstream.AuthCodeURL(c.Request.Context(), upstreamProvider(r, p), upstreamRequest(state, signIn))
+	if err != nil {
+		return err
+	}
+	c.Redirect(http.StatusSeeOther, to)
+	return nil
 }
 
 func upstreamProvider(r *directory.Realm, p directory.IdentityProvider) upstream.Provider {
@@ -121,11 +141,8 @@ func (s *Server) callback(c *gin.Context, r *directory.Realm) error {
 	}
 	person, refused := s.person(c, r, p, signIn, q)
 	if refused != nil {
-		to, err := s.Issuer.Deny(c.Request.Context(), r, signIn, refused)
-		if err != nil {
-			return err
-		}
-		s.deny(c, refused, to)
+		denied := issuer.Denied{Ask: signIn.Ask, Err: refused}
+		s.deny(c, refused, denied.RedirectError(r.Issuer))
 		return nil
 	}
 	ticket, err := s.Issuer.SignedIn(c.Request.Context(), r, signIn, person)

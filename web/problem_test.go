@@ -10,7 +10,7 @@ import (
 
 var problemKeys = []string{
 	web.ProblemExpired, web.ProblemWrongBrowser, web.ProblemBadClient, web.ProblemBadRedirect, web.ProblemBadRequest,
-	web.ProblemNotServed, web.ProblemAddressTaken, web.ProblemProviderUnavailable, web.ProblemProviderRefused,
+	web.ProblemNotServed, web.ProblemAddressTaken, web.ProblemNoAddress, web.ProblemProviderUnavailable, web.ProblemProviderRefused,
 	web.ProblemNoProvider, web.ProblemTooMany, web.ProblemNotFound, web.ProblemMethodNotAllowed, web.ProblemInternal,
 	web.ProblemUnavailable,
 }

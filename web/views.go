@@ -95,6 +95,7 @@ const (
 	ProblemBadRequest          = "bad_request"          // the request is malformed
 	ProblemNotServed           = "not_served"           // this host or address is not served here
 	ProblemAddressTaken        = "address_taken"        // the address is another account's (R1)
+	ProblemNoAddress           = "no_address"           // the identity provider proved no address of the organisation
 	ProblemProviderUnavailable = "provider_unavailable" // the identity provider does not answer
 	ProblemProviderRefused     = "provider_refused"     // the identity provider said no, or its answer fails a check
 	ProblemNoProvider          = "no_provider"          // the organisation has no identity provider

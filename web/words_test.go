@@ -30,7 +30,7 @@ func keysInTemplates(t *testing.T) []string {
 	}
 	for _, key := range []string{
 		ProblemExpired, ProblemWrongBrowser, ProblemBadClient, ProblemBadRedirect, ProblemBadRequest, ProblemNotServed,
-		ProblemAddressTaken, ProblemProviderUnavailable, ProblemProviderRefused, ProblemNoProvider, ProblemTooMany,
+		ProblemAddressTaken, ProblemNoAddress, ProblemProviderUnavailable, ProblemProviderRefused, ProblemNoProvider, ProblemTooMany,
 		ProblemNotFound, ProblemMethodNotAllowed, ProblemInternal, ProblemUnavailable,
 	} {
 		keys = append(keys, "problem."+key+".title", "problem."+key+".what", "problem."+key+".next")

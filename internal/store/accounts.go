@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -35,8 +36,8 @@ func (s *Store) Account(ctx context.Context, tenant, id string) (issuer.Account,
 
 // SaveAccount keeps what a sign-in proved. The ID and the time of creation of an
 // account that exists stay as they are; a new one without CreatedAt is created
-// at its first sign-in.
-func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account) (issuer.Account, error) {
+// at its first sign-in. Accounts of other issuers than the given ones make way.
+func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account, issuers []string) (issuer.Account, error) {
 	if a.CreatedAt.IsZero() {
 		a.CreatedAt = a.LastSignInAt
 	}
@@ -53,7 +54,7 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 		if err != nil {
 			return err
 		}
-		return claimNames(ctx, tx, tenant, saved)
+		return claimNames(ctx, tx, tenant, saved, issuers)
 	})
 	if err != nil {
 		return issuer.Account{}, fmt.Errorf("save account: %w", err)
@@ -63,12 +64,15 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 
 // claimNames makes the account's addresses and login name its own and gives up
 // the ones it had before, or returns ErrTaken (R1).
-func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account) error {
+func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account, issuers []string) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM account_names WHERE tenant = $1 AND account_id = $2`, tenant, a.ID)
 	if err != nil {
 		return err
 	}
 	for name := range claims(a) {
+		if err := makeWay(ctx, tx, tenant, name, a, issuers); err != nil {
+			return err
+		}
 		free, err := affected(tx.ExecContext(ctx, `
 			INSERT INTO account_names (tenant, name, account_id) VALUES ($1, $2, $3)
 			ON CONFLICT (tenant, name) DO NOTHING`, tenant, name, a.ID))
@@ -80,6 +84,37 @@ func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account
 		}
 	}
 	return nil
+}
+
+// makeWay takes a name from an account whose identity provider was removed, with
+// everything that the name could still be used by: its addresses, login and grants.
+func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, a issuer.Account, issuers []string) error {
+	var holder, upstream string
+	err := tx.QueryRowContext(ctx, `
+		SELECT accounts.id, accounts.upstream_issuer
+		FROM account_names JOIN accounts ON accounts.tenant = account_names.tenant AND accounts.id = account_names.account_id
+		WHERE account_names.tenant = $1 AND account_names.name = $2`, tenant, name).Scan(&holder, &upstream)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && slices.Contains(issuers, upstream) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`DELETE FROM account_names WHERE tenant = $1 AND account_id = $2`,
+		`UPDATE accounts SET addresses = '[]', login = '' WHERE tenant = $1 AND id = $2`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, tenant, holder); err != nil {
+			return err
+		}
+	}
+	ended, err := affected(tx.ExecContext(ctx, `
+		UPDATE grants SET ended_at = $3, ended_reason = $4
+		WHERE tenant = $1 AND account_id = $2 AND ended_at IS NULL`, tenant, holder, moment{&a.LastSignInAt}, reasonReplaced))
+	if err != nil || !ended {
+		return err
+	}
+	return ring(ctx, tx)
 }
 
 // claims returns the names that only this account may have, folded, each once.

@@ -23,10 +23,10 @@ func TestMethodsReportABrokenDatabase(t *testing.T) {
 	for method, call := range map[string]func() error{
 		"Tenants":     func() error { _, _, err := s.Tenants(ctx); return err },
 		"SaveTenants": func() error { _, err := s.SaveTenants(ctx, 0, nil, nil); return err },
-		"SaveAccount": func() error { _, err := s.SaveAccount(ctx, "example", issuer.Account{}); return err },
+		"SaveAccount": func() error { _, err := s.SaveAccount(ctx, "example", issuer.Account{}, nil); return err },
 		"Account":     func() error { _, err := s.Account(ctx, "example", "id"); return err },
 		"CreateGrant": func() error { return s.CreateGrant(ctx, "example", issuer.Grant{}, nil) },
-		"EndReplayed": func() error { _, err := s.EndReplayed(ctx, "example", nil, now); return err },
+		"EndReplayed": func() error { _, err := s.EndReplayed(ctx, "example", nil, now, now); return err },
 		"Grant":       func() error { _, err := s.Grant(ctx, "example", "id"); return err },
 		"EndGrant":    func() error { return s.EndGrant(ctx, "example", "id", "revoked", now) },
 		"Refresh":     func() error { _, err := s.Refresh(ctx, "example", nil); return err },

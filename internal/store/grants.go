@@ -14,6 +14,8 @@ import (
 const (
 	reasonReplay = "replay" // its code came again (R19)
 	reasonReuse  = "reuse"  // a used refresh token came again (R18)
+
+	reasonReplaced = "replaced" // nobody speaks for its account any more, and another account has its name (R1)
 )
 
 const grantColumns = `grants.id, grants.account_id, grants.client_id, grants.scopes, grants.resources, grants.origin_hash,
@@ -54,8 +56,7 @@ func (s *Store) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, 
 		}
 		if !first {
 			replayed = true
-			_, err := endReplayed(ctx, tx, tenant, g.OriginHash, g.CreatedAt)
-			return err
+			return endReplayed(ctx, tx, tenant, g.OriginHash, g.CreatedAt)
 		}
 		if refresh == nil {
 			return nil
@@ -90,29 +91,38 @@ func insertGrant(ctx context.Context, tx *sql.Tx, tenant string, g issuer.Grant)
 		moment{&g.CreatedAt}, moment{&g.LastUsedAt}, moment{&g.EndedAt}, g.EndedReason))
 }
 
-// EndReplayed ends the grant that the code with this hash made, and reports
-// whether there is one, ended before or not.
-func (s *Store) EndReplayed(ctx context.Context, tenant string, originHash []byte, now time.Time) (found bool, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
-		found, err = endReplayed(ctx, tx, tenant, originHash, now)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("end a replayed grant: %w", err)
-	}
-	return found, nil
-}
-
-func endReplayed(ctx context.Context, tx *sql.Tx, tenant string, originHash []byte, now time.Time) (found bool, err error) {
+// EndReplayed ends the living grant that the code with this hash made since then,
+// and reports whether there was one.
+func (s *Store) EndReplayed(ctx context.Context, tenant string, originHash []byte, since, now time.Time) (ended bool, err error) {
+	// Codes that were never ours come here too: look before taking the write lock.
 	var id string
-	err = tx.QueryRowContext(ctx, `SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2`, tenant, originHash).Scan(&id)
+	err = s.read.QueryRowContext(ctx, `
+		SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2 AND ended_at IS NULL AND created_at >= $3`,
+		tenant, originHash, moment{&since}).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("look for a replayed grant: %w", err)
 	}
-	return true, endGrant(ctx, tx, tenant, id, reasonReplay, now)
+	err = s.change(ctx, func(tx *sql.Tx) error { return endGrant(ctx, tx, tenant, id, reasonReplay, now) })
+	if err != nil {
+		return false, fmt.Errorf("end a replayed grant: %w", err)
+	}
+	return true, nil
+}
+
+// endReplayed ends the grant that a code made, whenever that was.
+func endReplayed(ctx context.Context, tx *sql.Tx, tenant string, originHash []byte, now time.Time) error {
+	var id string
+	err := tx.QueryRowContext(ctx, `SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2`, tenant, originHash).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // another tenant's
+	}
+	if err != nil {
+		return err
+	}
+	return endGrant(ctx, tx, tenant, id, reasonReplay, now)
 }
 
 // EndGrant ends a grant; the first reason stays.

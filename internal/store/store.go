@@ -83,6 +83,15 @@ func readRevision(ctx context.Context, q querier) (revision int64, err error) {
 	return revision, err
 }
 
+// Facts returns the revision at which the declared facts changed last. It moves
+// less often than Revision: the end of a grant changes no facts.
+func (s *Store) Facts(ctx context.Context) (revision int64, err error) {
+	if err := s.read.QueryRowContext(ctx, `SELECT facts FROM revision WHERE id = 1`).Scan(&revision); err != nil {
+		return 0, fmt.Errorf("read the revision of the facts: %w", err)
+	}
+	return revision, nil
+}
+
 // ring raises the revision within a change.
 func ring(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE revision SET value = value + 1 WHERE id = 1`); err != nil {

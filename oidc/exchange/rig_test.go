@@ -93,7 +93,7 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory := cache.NewMemory(10_000)
+	memory := cache.NewMemory(8 << 20)
 	t.Cleanup(func() {
 		memory.Close()
 		if err := db.Close(); err != nil {
@@ -164,7 +164,11 @@ func (r *rig) code(t testing.TB, realm *directory.Realm, scope string, resources
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, signIn, err := r.Begin(t.Context(), realm, asked, "staff", "browser")
+	begun, err := r.Begin(t.Context(), realm, asked, "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, signIn, err := r.Choose(t.Context(), realm, begun, "staff", "browser")
 	if err != nil {
 		t.Fatal(err)
 	}

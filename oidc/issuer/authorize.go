@@ -64,7 +64,7 @@ func (i *Issuer) Check(r *directory.Realm, q url.Values) (Ask, error) {
 	if len(q["redirect_uri"]) != 1 || !c.RedirectAllowed(a.RedirectURI) {
 		return a, &Unproven{"bad_redirect", "redirect_uri is missing, repeated or not of this client"}
 	}
-	if s := q["state"]; len(s) == 1 && visible(s[0]) {
+	if s := q["state"]; len(s) == 1 && visible(s[0]) && len(s[0]) <= maxParameter {
 		a.State = s[0]
 	}
 	if err := a.read(r, q); err != nil {
@@ -83,6 +83,9 @@ func (a *Ask) read(r *directory.Realm, q url.Values) *oidc.Error {
 		}
 		if name != "resource" && !visible(values[0]) {
 			return oidc.E(oidc.CodeInvalidRequest, "a parameter holds characters that are not allowed")
+		}
+		if len(values[0]) > maxParameter && name != "scope" {
+			return oidc.E(oidc.CodeInvalidRequest, "a parameter is too long")
 		}
 	}
 	switch {
@@ -136,6 +139,10 @@ func (a *Ask) readScope(r *directory.Realm, q url.Values) *oidc.Error {
 	a.Scope = granted.String()
 	return nil
 }
+
+// maxParameter bounds what is kept of a stranger's request: state and nonce are
+// rarely longer than 100 characters.
+const maxParameter = 1024
 
 // maxResources bounds the resource parameters of one request.
 const maxResources = 32
@@ -192,7 +199,7 @@ func (a *Ask) readPrompt(prompt string) *oidc.Error {
 	for _, word := range strings.Fields(prompt) {
 		switch word {
 		case "consent": // the consent page is always shown (R12)
-		case "login":
+		case promptLogin:
 			a.Prompt = word
 		case "select_account":
 			if a.Prompt == "" {
@@ -204,6 +211,9 @@ func (a *Ask) readPrompt(prompt string) *oidc.Error {
 	}
 	return nil
 }
+
+// promptLogin asks that the person signs in now, whoever is signed in already.
+const promptLogin = "login"
 
 // visible reports whether a value holds printable ASCII or UTF-8 text and no control characters.
 func visible(s string) bool {

@@ -300,7 +300,7 @@ func TestProvider(t *testing.T) {
 func TestPolicyServices(t *testing.T) {
 	t.Parallel()
 	r := realm(t, "example")
-	services := issuer.PolicyServices(r, issuer.Account{ID: "id", Addresses: []string{"alice@example.test", "a@guests.test"}, Login: "al"})
+	services := issuer.PolicyServices(r, issuer.Account{ID: "id", UpstreamIssuer: "https://login.example.test", Addresses: []string{"alice@example.test", "a@guests.test"}, Login: "al"})
 	if len(services) != 2 {
 		t.Fatalf("%d services, want 2", len(services))
 	}
@@ -311,7 +311,7 @@ func TestPolicyServices(t *testing.T) {
 	if calendar.URL != calendar.Audience || calendar.Hosts != nil || calendar.Username != "al" || calendar.Lifetime.Minutes() != 5 || !calendar.InBroad {
 		t.Errorf("calendar: %+v", calendar)
 	}
-	for _, s := range issuer.PolicyServices(r, issuer.Account{ID: "id", Addresses: []string{"alice@evil.test"}}) {
+	for _, s := range issuer.PolicyServices(r, issuer.Account{ID: "id", UpstreamIssuer: "https://login.example.test", Addresses: []string{"alice@evil.test"}}) {
 		if s.Username != "" {
 			t.Errorf("%s: login name %q for somebody of another domain (R1)", s.Audience, s.Username)
 		}

@@ -29,8 +29,9 @@ func (i *Issuer) Holder(ctx context.Context, r *directory.Realm, c oidc.Claims) 
 
 // Bearer is who presents a broad token at one of the issuer's own resources.
 type Bearer struct {
-	Account Account
-	Scope   scopes.Set // what the token carries, within the grant
+	Account  Account
+	Standing Standing
+	Scope    scopes.Set // what the token carries, within the grant
 }
 
 // Authenticate checks a bearer token for the issuer's own resources: genuine,
@@ -67,5 +68,5 @@ func (i *Issuer) Authenticate(ctx context.Context, r *directory.Realm, token, ne
 	if !a.Scope.Has(need) {
 		return Bearer{}, oidc.E(oidc.CodeInsufficientScope, "the token lacks the scope "+need)
 	}
-	return Bearer{Account: account, Scope: a.Scope}, nil
+	return Bearer{Account: account, Standing: StandingOf(r, account), Scope: a.Scope}, nil
 }

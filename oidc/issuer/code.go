@@ -55,7 +55,7 @@ func (g codeGrant) Basis(ctx context.Context, t TokenRequest) (Basis, error) {
 
 // replayed ends what a code made that is presented again (R19; RFC 6749, section 4.1.2).
 func (g codeGrant) replayed(ctx context.Context, t TokenRequest, presented string) error {
-	ended, err := g.Store.EndReplayed(ctx, t.Realm.Name, digest(presented), g.Now())
+	ended, err := g.Store.EndReplayed(ctx, t.Realm.Name, digest(presented), g.Now().Add(-CodeTTL), g.Now())
 	if err != nil {
 		return busy("look for replay", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"signpost/directory"
@@ -114,7 +116,7 @@ func busy(doing string, err error) error {
 
 // PolicyServices returns a tenant's services for an account as the policy sees them.
 func PolicyServices(r *directory.Realm, a Account) []policy.Service {
-	holder := Holder(a)
+	holder := StandingOf(r, a).Holder
 	services := make([]policy.Service, 0, len(r.Services))
 	for _, s := range r.Services {
 		login, _ := r.LoginName(s, holder) // none is "": the policy refuses it
@@ -135,13 +137,34 @@ func PolicyServices(r *directory.Realm, a Account) []policy.Service {
 	return services
 }
 
-// Holder returns what an account's login names are filled from.
-func Holder(a Account) directory.Holder {
-	h := directory.Holder{Subject: a.ID, Login: a.Login}
-	if len(a.Addresses) > 0 {
-		h.Address = a.Addresses[0]
+// Standing is what of an account counts today: what it had at its last sign-in, as
+// far as an identity provider that is still declared speaks for it (R1).
+type Standing struct {
+	directory.Holder          // what login names are filled from
+	Addresses        []string // primary first
+	Vouched          bool     // an identity provider of the tenant speaks for the account
+}
+
+// StandingOf compares an account with what is declared now. An account whose
+// identity provider was removed has none; an address in a domain that the provider lost is gone.
+func StandingOf(r *directory.Realm, a Account) Standing {
+	s := Standing{Holder: directory.Holder{Subject: a.ID}}
+	for _, p := range r.IdentityProviders {
+		if p.Issuer != a.UpstreamIssuer {
+			continue
+		}
+		s.Vouched, s.Login = true, a.Login
+		for _, address := range a.Addresses {
+			domain := address[strings.LastIndexByte(address, '@')+1:]
+			if slices.Contains(p.Domains, domain) && !slices.Contains(s.Addresses, address) {
+				s.Addresses = append(s.Addresses, address)
+			}
+		}
 	}
-	return h
+	if len(s.Addresses) > 0 {
+		s.Address = s.Addresses[0]
+	}
+	return s
 }
 
 // PolicyRequest joins the facts that every way of making a token gives to the policy.
@@ -154,13 +177,10 @@ func (i *Issuer) PolicyRequest(r *directory.Realm, a Account, g Grant) (policy.R
 	for _, d := range r.Domains {
 		domains = append(domains, d.Name)
 	}
-	username := Holder(a).Address
-	if username == "" {
-		username = a.Login
-	}
+	standing := StandingOf(r, a)
 	return policy.Request{
 		Now: i.Now(), Tenant: r.Name, Issuer: r.Issuer, Domains: domains,
-		Account: policy.Account{ID: a.ID, Username: username},
+		Account: policy.Account{ID: a.ID, Username: standing.Address, Vouched: standing.Vouched},
 		Grant: policy.Grant{
 			ID: g.ID, Tenant: r.Name, AccountID: g.AccountID, ClientID: g.ClientID,
 			Scope: granted, Resources: g.Resources, Ended: !g.EndedAt.IsZero(),

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"signpost/directory"
@@ -18,6 +20,9 @@ var (
 	// ErrGone means that the sign-in or consent is not known: it took too long, was
 	// answered already, or the cache was emptied. Ask the person to start again in the program.
 	ErrGone = errors.New("issuer: sign-in is over or was never begun")
+	// ErrNobody means that the identity provider proved no address in a domain for
+	// which its word counts. Tell the person which organisation was asked.
+	ErrNobody = errors.New("issuer: identity provider proved no address of the tenant")
 	// ErrOtherBrowser means that an answer came in a browser which did not begin
 	// the sign-in. Refuse it (RFC 9700, section 4.7).
 	ErrOtherBrowser = errors.New("issuer: sign-in was begun in another browser")
@@ -33,12 +38,45 @@ type SignIn struct {
 	StartedAt time.Time `json:"started_at"`
 }
 
-// Begin keeps a sign-in at the named identity provider, bound to the browser that
-// holds the cookie value, and returns it with the state to send upstream.
-func (i *Issuer) Begin(ctx context.Context, r *directory.Realm, a Ask, providerName, browser string) (state string, s SignIn, err error) {
+// begun is a request that waits for the person to choose an identity provider.
+type begun struct {
+	Ask       Ask       `json:"ask"`
+	Browser   []byte    `json:"browser"` // digest of the browser's cookie
+	StartedAt time.Time `json:"started_at"`
+}
+
+// Begin keeps a request, bound to the browser that holds the cookie value, and
+// returns a ticket with which Choose goes on.
+func (i *Issuer) Begin(ctx context.Context, r *directory.Realm, a Ask, browser string) (ticket string, err error) {
+	ticket = secret("")
+	b := begun{Ask: a, Browser: digest(browser), StartedAt: i.Now()}
+	if err := i.put(ctx, cacheKey("ask", r.Name, ticket), b, signInTTL); err != nil {
+		return "", busy("keep request", err)
+	}
+	return ticket, nil
+}
+
+// Choose begins the sign-in at the named identity provider and returns it with the
+// state to send upstream. The ticket stays: who comes back may choose again.
+// ErrGone, ErrOtherBrowser; directory.ErrNotFound if the provider may not sign this person in.
+func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, providerName, browser string) (state string, s SignIn, err error) {
+	value, found, err := i.Cache.Get(ctx, cacheKey("ask", r.Name, ticket))
+	if err != nil {
+		return "", s, busy("read request", err)
+	}
+	var b begun
+	if !found || json.Unmarshal(value, &b) != nil {
+		return "", s, ErrGone
+	}
+	if subtle.ConstantTimeCompare(b.Browser, digest(browser)) != 1 {
+		return "", s, ErrOtherBrowser
+	}
+	if !slices.ContainsFunc(b.Ask.Providers(r), func(p directory.IdentityProvider) bool { return p.Name == providerName }) {
+		return "", s, directory.ErrNotFound
+	}
 	s = SignIn{
 		Provider: providerName, Nonce: secret(""), Verifier: secret(""),
-		Browser: digest(browser), Ask: a, StartedAt: i.Now(),
+		Browser: b.Browser, Ask: b.Ask, StartedAt: b.StartedAt,
 	}
 	state = secret("")
 	if err := i.put(ctx, cacheKey("sign-in", r.Name, state), s, signInTTL); err != nil {
@@ -79,22 +117,24 @@ type Consent struct {
 
 // SignedIn makes or updates the account of a person whom the identity provider
 // has named (R1) and returns a ticket for the consent page. ErrTaken if an address or login
-// name belongs to another account; *Denied if the sign-in is too old for max_age.
+// name belongs to another account, ErrNobody if the identity provider proved no
+// address; *Denied if the sign-in is older than the client asked.
 func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p oidc.Person) (ticket string, err error) {
 	now := i.Now()
-	if s.Ask.MaxAge != nil {
-		// Counted from the request, so that max_age=0 can be met at all; auth_time has whole seconds.
-		oldest := s.StartedAt.Add(-time.Duration(*s.Ask.MaxAge) * time.Second).Truncate(time.Second)
-		// An identity provider that does not say when is not fresh: auth_time is never invented (R17).
-		if p.AuthTime.IsZero() || p.AuthTime.Before(oldest) {
-			return "", &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the sign-in at the identity provider is older than max_age")}
-		}
+	if !s.fresh(p) {
+		return "", &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
+	}
+	if len(p.Addresses) == 0 {
+		return "", ErrNobody
+	}
+	if len(r.IdentityProviders) > 1 && !strings.Contains(p.Login, "@") {
+		p.Login = "" // two providers may give one bare name to two people
 	}
 	event := audit.Event{At: now, Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
 	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
 		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
 		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: now, LastSignInAt: now,
-	})
+	}, issuers(r))
 	if errors.Is(err, ErrTaken) {
 		event.Kind, event.Outcome, event.Rule = audit.KindSignInRefused, audit.Refused, "address-taken"
 		if err := i.record(ctx, event); err != nil {
@@ -110,7 +150,7 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 		return "", err
 	}
 	c := Consent{
-		Ask: s.Ask, Account: account.ID, Name: account.Name, Address: Holder(account).Address,
+		Ask: s.Ask, Account: account.ID, Name: account.Name, Address: p.Addresses[0],
 		Provider: s.Provider, Browser: s.Browser, AuthTime: p.AuthTime, CreatedAt: now,
 	}
 	ticket = secret("")
@@ -118,6 +158,33 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 		return "", busy("keep consent", err)
 	}
 	return ticket, nil
+}
+
+// fresh reports whether the person signed in as lately as the client asked with
+// max_age or prompt=login, counted from the request. An identity provider that
+// does not say when is not fresh: auth_time is never invented (R17).
+func (s SignIn) fresh(p oidc.Person) bool {
+	age := 0
+	switch {
+	case s.Ask.MaxAge != nil:
+		age = *s.Ask.MaxAge
+	case s.Ask.Prompt != promptLogin:
+		return true
+	}
+	// auth_time has whole seconds, and the provider has its own clock.
+	oldest := s.StartedAt.Add(-time.Duration(age)*time.Second - clockLeeway).Truncate(time.Second)
+	return !p.AuthTime.IsZero() && !p.AuthTime.Before(oldest)
+}
+
+// clockLeeway is by how much an identity provider's clock may be behind ours.
+const clockLeeway = 5 * time.Second
+
+func issuers(r *directory.Realm) []string {
+	var list []string
+	for _, p := range r.IdentityProviders {
+		list = append(list, p.Issuer)
+	}
+	return list
 }
 
 // Consent returns what the consent page shows. It changes nothing, so the page may be
@@ -193,13 +260,4 @@ func (i *Issuer) record(ctx context.Context, e audit.Event) error {
 		return busy("record "+e.Kind, err)
 	}
 	return nil
-}
-
-// Deny is the answer to the client when the identity provider refused the person.
-func (i *Issuer) Deny(ctx context.Context, r *directory.Realm, s SignIn, e *oidc.Error) (location string, err error) {
-	event := audit.Event{At: i.Now(), Kind: audit.KindSignInRefused, Tenant: r.Name, Client: s.Ask.ClientID, Rule: e.Code, Outcome: audit.Refused}
-	if err := i.record(ctx, event); err != nil {
-		return "", err
-	}
-	return (&Denied{s.Ask, e}).RedirectError(r.Issuer), nil
 }

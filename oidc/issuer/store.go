@@ -78,7 +78,10 @@ type Store interface {
 	// it with a.ID, and updates addresses, login, name and last sign-in. It returns
 	// the account as stored. ErrTaken if an address or the login name (compared
 	// without case) belongs to another account of the tenant; then nothing is written.
-	SaveAccount(ctx context.Context, tenant string, a Account) (Account, error)
+	// Issuers are those of the tenant's identity providers: an account of any other
+	// issuer has nobody who speaks for it, so it yields the names that it would keep
+	// from this one and its grants end with reason "replaced".
+	SaveAccount(ctx context.Context, tenant string, a Account, issuers []string) (Account, error)
 	// Account returns an account by its ID, or ErrNotFound.
 	Account(ctx context.Context, tenant, id string) (Account, error)
 
@@ -86,9 +89,10 @@ type Store interface {
 	// (its hash), in one transaction. If OriginHash is known already, the grant
 	// that it made is ended with reason "replay" and ErrReplayed is returned.
 	CreateGrant(ctx context.Context, tenant string, g Grant, refresh []byte) error
-	// EndReplayed ends the grant that the code with this hash made, if there is
-	// one, with reason "replay", and reports whether there was.
-	EndReplayed(ctx context.Context, tenant string, originHash []byte, now time.Time) (bool, error)
+	// EndReplayed ends the grant that the code with this hash made at since or later,
+	// with reason "replay", and reports whether it ended one that lived. Later
+	// than a code lives its rightful owner does not come with it any more.
+	EndReplayed(ctx context.Context, tenant string, originHash []byte, since, now time.Time) (bool, error)
 	// Grant returns a grant, ended or not, or ErrNotFound.
 	Grant(ctx context.Context, tenant, id string) (Grant, error)
 	// EndGrant ends a grant; ending an ended one changes nothing. ErrNotFound if there is none.

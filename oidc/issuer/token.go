@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"signpost/directory"
@@ -183,17 +184,39 @@ func (i *Issuer) recordToken(ctx context.Context, r *directory.Realm, b Basis, d
 	}
 	if !d.Allowed() {
 		e.Outcome = audit.Refused
-		if b.Request.Scope != nil {
-			e.Scope = b.Request.Scope.String()
-		}
+		e.Scope = asked(b.Request)
 	}
 	if s, ok := oneTarget(b.Request); ok {
 		e.Service = s.Audience // a declared name: what a caller typed is not recorded
 	}
 	if b.SubjectToken != "" {
-		e.SubjectHash = hex.EncodeToString(digest(b.SubjectToken))
+		e.SubjectHash = subjectHash(b.SubjectToken)
 	}
 	return i.record(ctx, e)
+}
+
+// asked is what of the scope that was asked for has a name here: what a caller made
+// up does not belong in a record that nobody can shorten.
+func asked(r policy.Request) string {
+	if r.Scope == nil {
+		return ""
+	}
+	var known []string
+	for _, word := range r.Scope.Words() {
+		if _, ok := r.Catalogue.Scope(word); ok {
+			known = append(known, word)
+		}
+	}
+	return strings.Join(known, " ")
+}
+
+// subjectHash names a token in the audit. The signature is left out: with ES256
+// one token has two that are valid.
+func subjectHash(token string) string {
+	if i := strings.LastIndexByte(token, '.'); i >= 0 {
+		token = token[:i]
+	}
+	return hex.EncodeToString(digest(token))
 }
 
 func oneTarget(r policy.Request) (policy.Service, bool) {

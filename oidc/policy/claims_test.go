@@ -52,7 +52,7 @@ func TestR4NarrowClaims(t *testing.T) {
 			Claims: oidc.Claims{
 				Issuer: issuer, Subject: "alice-id", Audience: []string{calendar},
 				ExpiresAt: now.Add(lifetime).Truncate(time.Second), IssuedAt: now.Truncate(time.Second), ID: "token-1",
-				Scope: scopes.Calendars, ClientID: "open", GrantID: "grant-1", Username: "alice",
+				Scope: scopes.Calendars, ClientID: "open", GrantID: "grant-1", Username: "alice@example.test",
 			},
 		}
 		if !reflect.DeepEqual(d, want) {
@@ -111,12 +111,42 @@ func TestR5WhatIsInBroad(t *testing.T) {
 func TestR1BroadTokenWithoutForeignLoginName(t *testing.T) {
 	t.Parallel()
 	for username, want := range map[string]string{
-		"alice@example.test": "alice@example.test", "alice": "alice", "": "", "alice@evil.test": "", "a@evil.test@example.test": "",
+		"alice@example.test": "alice@example.test", "alice": "", "": "", "alice@evil.test": "", "a@evil.test@example.test": "",
 	} {
 		r := request(t, policy.Code)
 		r.Account.Username = username
 		if got := decide(t, r).Claims.Username; got != want {
 			t.Errorf("account's name %q: token says %q, want %q", username, got, want)
+		}
+	}
+}
+
+// The broad token carries one login name, so it is for those services only at which
+// that is the account's: found by an attack in which it was somebody else's.
+func TestR1BroadTokenOnlyWhereItsNameIsTheAccounts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		account, service string
+		in               bool
+	}{
+		"the same address":          {"alice@example.test", "alice@example.test", true},
+		"another name there":        {"alice@example.test", "alice", false},
+		"no name there":             {"alice@example.test", "", false},
+		"a bare name":               {"alice", "alice", false},
+		"no name at all":            {"", "", false},
+		"an address of another":     {"alice@evil.test", "alice@evil.test", false},
+		"none here, a name there":   {"", "alice@example.test", false},
+		"the same in another case":  {"alice@example.test", "Alice@example.test", false},
+		"two at signs in both":      {"a@evil.test@example.test", "a@evil.test@example.test", false},
+		"only the local part alike": {"alice@example.test", "alice@example.org", false},
+	} {
+		r := request(t, policy.Code)
+		r.Account.Username = c.account
+		for i := range r.Services {
+			r.Services[i].Username = c.service
+		}
+		if got := len(decide(t, r).Claims.Audience) > 1; got != c.in {
+			t.Errorf("%s: services in the broad token's audience: %v, want %v", name, got, c.in)
 		}
 	}
 }

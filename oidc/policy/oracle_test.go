@@ -132,7 +132,7 @@ func verified(name string, domains []string) bool {
 // belongs reports whether everything presented is of one tenant, grant, client and
 // person and alive.
 func belongs(r policy.Request) bool {
-	ok := r.Tenant != "" && r.Issuer != "" && r.ClientID != "" && r.Account.ID != "" && r.Grant.ID != "" && !r.Grant.Ended &&
+	ok := r.Tenant != "" && r.Issuer != "" && r.ClientID != "" && r.Account.ID != "" && r.Account.Vouched && r.Grant.ID != "" && !r.Grant.Ended &&
 		r.Grant.Tenant == r.Tenant && r.Grant.ClientID == r.ClientID && r.Grant.AccountID == r.Account.ID
 	if r.Way == policy.Code || r.Way == policy.Refresh {
 		return ok && r.Subject == nil
@@ -236,7 +236,7 @@ func (in includes) widenedBroad(r policy.Request, d policy.Decision) []string {
 	}
 	for _, audience := range d.Claims.Audience {
 		if audience != r.Issuer && !slices.ContainsFunc(r.Services, func(s policy.Service) bool {
-			return s.Audience == audience && s.InBroad && len(r.Targets) == 0 && len(in.useful(d.Scope.Words(), s)) > 0
+			return s.Audience == audience && s.InBroad && s.Username != "" && s.Username == d.Claims.Username && len(r.Targets) == 0 && len(in.useful(d.Scope.Words(), s)) > 0
 		}) {
 			wrong = append(wrong, "broad audience "+audience+" that is not in_broad, not opened, or not asked for")
 		}

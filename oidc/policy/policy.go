@@ -8,6 +8,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"signpost/oidc"
@@ -61,7 +62,8 @@ type Request struct {
 // Account is whom the token is about.
 type Account struct {
 	ID       string // stable subject
-	Username string // login name in broad tokens; may be empty
+	Username string // login name in broad tokens, an address; may be empty
+	Vouched  bool   // a declared identity provider still speaks for the account
 }
 
 // Grant is the sign-in that the token comes from, as stored.
@@ -206,7 +208,7 @@ func admit(r Request) (Decision, bool) {
 		return refuse(RuleBroad, code, "the subject token is not broad: only a token for the issuer itself can be exchanged"), false
 	case r.ClientID == "" || g.ClientID != r.ClientID || s != nil && s.ClientID != r.ClientID:
 		return refuse(RuleClient, code, "it was issued to another client"), false
-	case r.Account.ID == "" || g.AccountID != r.Account.ID || s != nil && s.Subject != r.Account.ID:
+	case r.Account.ID == "" || !r.Account.Vouched || g.AccountID != r.Account.ID || s != nil && s.Subject != r.Account.ID:
 		return refuse(RulePerson, code, badGrant), false
 	case s != nil && !s.ExpiresAt.After(r.Now):
 		return refuse(RuleExpired, code, "the subject token has expired; refresh it"), false
@@ -232,11 +234,13 @@ func (r Request) ceiling() (scopes.Set, Decision, bool) {
 	return *r.Scope, Decision{}, true
 }
 
-// inBroad returns the services that take the broad token besides the issuer (R4, R5).
+// inBroad returns the services that take the broad token besides the issuer (R4,
+// R5): those that would take a narrow one too, under the one login name that the
+// broad token carries.
 func (r Request) inBroad(ceiling scopes.Set) []Service {
 	var in []Service
 	for _, s := range r.Services {
-		if s.InBroad && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
+		if s.InBroad && s.Username != "" && s.Username == r.broadUsername() && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
 			in = append(in, s)
 		}
 	}
@@ -254,11 +258,16 @@ func (r Request) broad(ceiling scopes.Set, in []Service) Decision {
 			aud = append(aud, s.Audience)
 		}
 	}
-	username := r.Account.Username
-	if !r.loginAllowed(username) {
-		username = ""
+	return r.allow(AllowBroad, aud, ceiling, r.broadUsername(), Lifetime, BroadProfile, broadAlgorithm)
+}
+
+// broadUsername is the login name in a broad token: an address in a verified
+// domain, or none. A bare name means somebody else at each service.
+func (r Request) broadUsername() string {
+	if name := r.Account.Username; strings.Contains(name, "@") && r.loginAllowed(name) {
+		return name
 	}
-	return r.allow(AllowBroad, aud, ceiling, username, Lifetime, BroadProfile, broadAlgorithm)
+	return ""
 }
 
 // narrow decides for a token of one service.

@@ -43,7 +43,7 @@ func request(t testing.TB, way policy.Way) policy.Request {
 	t.Helper()
 	r := policy.Request{
 		Way: way, Now: now, Tenant: "example", Issuer: issuer, Domains: []string{"example.test"}, ClientID: "open",
-		Account: policy.Account{ID: "alice-id", Username: "alice@example.test"},
+		Account: policy.Account{ID: "alice-id", Username: "alice@example.test", Vouched: true},
 		Grant: policy.Grant{
 			ID: "grant-1", Tenant: "example", AccountID: "alice-id", ClientID: "open", Scope: set(t, granted),
 		},
@@ -53,7 +53,7 @@ func request(t testing.TB, way policy.Way) policy.Request {
 				Audience: submission, Hosts: []string{submission, "smtp.example.test"}, Scopes: set(t, scopes.Mail),
 				Profile: "dovecot", Algorithm: "ES256", Lifetime: 5 * time.Minute, Username: "alice@example.test",
 			},
-			{Audience: calendar, URL: calendar, Scopes: set(t, scopes.Calendars), Profile: "rfc9068", Algorithm: "RS256", InBroad: true, Username: "alice"},
+			{Audience: calendar, URL: calendar, Scopes: set(t, scopes.Calendars), Profile: "rfc9068", Algorithm: "RS256", InBroad: true, Username: "alice@example.test"},
 			{Audience: files, URL: files, Scopes: set(t, scopes.Files), Profile: "rfc9068", Algorithm: "ES256", Lifetime: 12 * time.Hour, Username: "alice"},
 		},
 		Catalogue: scopes.Default(), TokenID: "token-1",
@@ -152,6 +152,7 @@ func belonging() []ruled {
 		on(exchange, "no grant in token nor request", policy.RuleGrant, bad, func(r *policy.Request) { r.Grant.ID, r.Subject.GrantID = "", "" }),
 		on(exchange, "subject token of another grant", policy.RuleGrant, bad, func(r *policy.Request) { r.Subject.GrantID = "grant-2" }),
 
+		on(all, "no identity provider speaks for the account", policy.RulePerson, bad, func(r *policy.Request) { r.Account.Vouched = false }),
 		on(all, "another client asks", policy.RuleClient, bad, func(r *policy.Request) { r.ClientID = "thunderbird" }),
 		on(all, "no client", policy.RuleClient, bad, func(r *policy.Request) { r.ClientID = "" }),
 		on(all, "no client anywhere", policy.RuleClient, bad, func(r *policy.Request) { r.ClientID, r.Grant.ClientID = "", "" }),

@@ -99,7 +99,7 @@ func (w world) drawRequest(t *rapid.T) policy.Request {
 		Way: mostly(t, "way", rapid.SampledFrom([]policy.Way{policy.Code, policy.Refresh, policy.Exchange, policy.Exchange}).Draw(t, "good way"), "", "device"),
 		Now: at, Tenant: mostly(t, "tenant", "a", "b", ""), Issuer: mostly(t, "issuer", "https://a.test", "https://b.test"),
 		Domains: mostly(t, "domains", []string{"a.test", "a2.test"}, nil), ClientID: mostly(t, "client", "open", "other", ""),
-		Account:  policy.Account{ID: mostly(t, "account", "alice", "bob", ""), Username: mostly(t, "account's name", "alice@a.test", "", "alice@b.test")},
+		Account:  policy.Account{ID: mostly(t, "account", "alice", "bob", ""), Username: mostly(t, "account's name", "alice@a.test", "", "alice@b.test"), Vouched: rapid.IntRange(0, 19).Draw(t, "vouched") > 0},
 		Services: w.services, Catalogue: w.catalogue, TokenID: "jti",
 		Grant: policy.Grant{
 			ID: mostly(t, "grant", "g1", "g2", ""), Tenant: mostly(t, "grant's tenant", "a", "b"), AccountID: mostly(t, "grant's account", "alice", "bob"),

@@ -90,7 +90,7 @@ func testR1SecondClaimant(t *testing.T, s Store) {
 		bob.LastSignInAt = start.Add(time.Hour)
 		for _, claimant := range []issuer.Account{mallory, bob} {
 			change(&claimant)
-			if _, err := s.SaveAccount(t.Context(), "example", claimant); !errors.Is(err, issuer.ErrTaken) {
+			if _, err := s.SaveAccount(t.Context(), "example", claimant, issuers); !errors.Is(err, issuer.ErrTaken) {
 				t.Errorf("%s: SaveAccount = %v, want ErrTaken", name, err)
 			}
 		}
@@ -124,7 +124,7 @@ func testR1NameGivenUp(t *testing.T, s Store) {
 	heir := account("heir")
 	heir.Addresses, heir.Login = []string{"alice@example.com"}, "alice"
 	saveAccount(t, s, "example", heir)
-	if _, err := s.SaveAccount(t.Context(), "example", account("alice")); !errors.Is(err, issuer.ErrTaken) {
+	if _, err := s.SaveAccount(t.Context(), "example", account("alice"), issuers); !errors.Is(err, issuer.ErrTaken) {
 		t.Errorf("taking a name back that has a new owner = %v, want ErrTaken", err)
 	}
 	got, err := s.Account(t.Context(), "example", moved.ID)
@@ -139,7 +139,7 @@ func testR1RacingClaimants(t *testing.T, s Store) {
 	race(t, s, func(racer int, engine Engine) {
 		a := account(fmt.Sprintf("racer-%d", racer))
 		a.Addresses = []string{a.Addresses[0], "postmaster@example.com"}
-		_, err := engine.SaveAccount(t.Context(), "example", a)
+		_, err := engine.SaveAccount(t.Context(), "example", a, issuers)
 		switch {
 		case err == nil:
 			won.Add(1)
@@ -163,7 +163,7 @@ func testR1RacingSignIns(t *testing.T, s Store) {
 	race(t, s, func(racer int, engine Engine) {
 		a := account("alice")
 		a.ID = fmt.Sprintf("proposed-%d", racer)
-		saved, err := engine.SaveAccount(t.Context(), "example", a)
+		saved, err := engine.SaveAccount(t.Context(), "example", a, issuers)
 		if err != nil {
 			t.Errorf("SaveAccount by racer %d: %v", racer, err)
 		}
@@ -173,5 +173,39 @@ func testR1RacingSignIns(t *testing.T, s Store) {
 		if id != ids[0] {
 			t.Errorf("racer %d got account %q and racer 0 %q, want one account", racer, id, ids[0])
 		}
+	}
+}
+
+// An account that nobody speaks for any more keeps its names until somebody whom
+// a provider names comes for them; then it is nobody, and what it had has ended.
+func testR1NameOfAnAccountWithoutProvider(t *testing.T, s Store) {
+	seed(t, s)
+	old := createGrant(t, s, "example") // alice's
+	bystander := saveAccount(t, s, "example", account("bob"))
+	bobs := grant(bystander, "bob's code")
+	bobs.ID = "bobs-grant"
+	if err := s.CreateGrant(t.Context(), "example", bobs, nil); err != nil {
+		t.Fatalf("CreateGrant: %v", err)
+	}
+	heir := account("alice")
+	heir.ID, heir.UpstreamIssuer = "heir", "https://new.example.com"
+	if _, err := s.SaveAccount(t.Context(), "example", heir, append([]string{heir.UpstreamIssuer}, issuers...)); !errors.Is(err, issuer.ErrTaken) {
+		t.Errorf("taking the names of an account whose provider is there = %v, want ErrTaken", err)
+	}
+	if _, err := s.SaveAccount(t.Context(), "example", heir, []string{heir.UpstreamIssuer}); err != nil {
+		t.Fatalf("taking the names of an account whose provider is gone: %v", err)
+	}
+	mustBeEnded(t, s, "example", old.ID, "replaced")
+	mustLive(t, s, "example", bobs.ID)
+	was, err := s.Account(t.Context(), "example", account("alice").ID)
+	if err != nil || len(was.Addresses) > 0 || was.Login != "" {
+		t.Errorf("the old account = %+v, %v, want it without addresses and login name", was, err)
+	}
+	if got, err := s.Account(t.Context(), "example", bystander.ID); err != nil || !reflect.DeepEqual(got, bystander) {
+		t.Errorf("an account that had none of the names = %+v, %v, want %+v", got, err, bystander)
+	}
+	// If the provider comes back, the name has a new owner all the same.
+	if _, err := s.SaveAccount(t.Context(), "example", account("alice"), append([]string{heir.UpstreamIssuer}, issuers...)); !errors.Is(err, issuer.ErrTaken) {
+		t.Errorf("coming back for the names = %v, want ErrTaken", err)
 	}
 }

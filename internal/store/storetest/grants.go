@@ -41,7 +41,7 @@ func testGrantWithoutAccount(t *testing.T, s Store) {
 	if err := s.CreateGrant(t.Context(), "example", g, hash("first")); !errors.Is(err, issuer.ErrNotFound) {
 		t.Errorf("CreateGrant without an account = %v, want ErrNotFound", err)
 	}
-	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start); found || err != nil {
+	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start, start); found || err != nil {
 		t.Errorf("EndReplayed after a refused grant = %v, %v, want nothing there", found, err)
 	}
 
@@ -72,8 +72,8 @@ func testEndGrant(t *testing.T, s Store) {
 	if err := s.EndGrant(t.Context(), "example", g.ID, "logout", at.Add(time.Minute)); err != nil {
 		t.Errorf("ending an ended grant = %v, want no error", err)
 	}
-	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, at.Add(time.Minute)); !found || err != nil {
-		t.Errorf("EndReplayed of an ended grant = %v, %v, want it found", found, err)
+	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start, at.Add(time.Minute)); found || err != nil {
+		t.Errorf("EndReplayed of an ended grant = %v, %v, want nothing to end", found, err)
 	}
 	g.EndedAt, g.EndedReason = at, "revoked"
 	if got := loadGrant(t, s, "example", g.ID); !reflect.DeepEqual(got, g) {
@@ -117,11 +117,14 @@ func testR19Replay(t *testing.T, s Store) {
 func testR19EndReplayed(t *testing.T, s Store) {
 	seed(t, s)
 	g := createGrant(t, s, "example")
-	if found, err := s.EndReplayed(t.Context(), "example", hash("never redeemed"), start); found || err != nil {
+	if found, err := s.EndReplayed(t.Context(), "example", hash("never redeemed"), start, start); found || err != nil {
 		t.Errorf("EndReplayed(unknown) = %v, %v, want false", found, err)
 	}
+	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start.Add(time.Second), start); found || err != nil {
+		t.Errorf("EndReplayed of an older grant = %v, %v, want false", found, err)
+	}
 	mustLive(t, s, "example", g.ID)
-	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start); !found || err != nil {
+	if found, err := s.EndReplayed(t.Context(), "example", g.OriginHash, start, start); !found || err != nil {
 		t.Errorf("EndReplayed = %v, %v, want true", found, err)
 	}
 	mustBeEnded(t, s, "example", g.ID, "replay")

@@ -34,7 +34,7 @@ func testIsolation(t *testing.T, s Store) {
 				t.Errorf("%s of example's as tenant %q = %v, want ErrNotFound", method, tenant, err)
 			}
 		}
-		if found, err := s.EndReplayed(ctx, tenant, g.OriginHash, start); found || err != nil {
+		if found, err := s.EndReplayed(ctx, tenant, g.OriginHash, start, start); found || err != nil {
 			t.Errorf("EndReplayed of example's code as tenant %q = %v, %v, want nothing there", tenant, found, err)
 		}
 		if keys, err := s.Keys(ctx, tenant); err != nil || len(keys) != 0 {
@@ -93,7 +93,7 @@ func testIsolationOfTwins(t *testing.T, s Store) {
 	saveAccount(t, s, "example", moved)
 	heir := account("heir")
 	heir.Login = "alice"
-	if _, err := s.SaveAccount(t.Context(), "other", heir); !errors.Is(err, issuer.ErrTaken) {
+	if _, err := s.SaveAccount(t.Context(), "other", heir, issuers); !errors.Is(err, issuer.ErrTaken) {
 		t.Errorf("SaveAccount of a name that was given up at another tenant = %v, want ErrTaken", err)
 	}
 }

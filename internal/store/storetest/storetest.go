@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R1AnAccountIsIssuerAndSubject", testR1Identity},
 		{"R1ASecondClaimantIsRefused", testR1SecondClaimant},
 		{"R1ANameGivenUpIsFree", testR1NameGivenUp},
+		{"R1AnAccountWithoutProviderMakesWay", testR1NameOfAnAccountWithoutProvider},
 		{"R1RacingClaimantsOneWins", testR1RacingClaimants},
 		{"R1RacingSignInsMakeOneAccount", testR1RacingSignIns},
 
@@ -194,6 +195,9 @@ func otherTenant() directory.Tenant {
 	}
 }
 
+// issuers are those of the identity providers that speak for the accounts here.
+var issuers = []string{"https://login.example.com/realms/staff", "https://guests.example.com"}
+
 // account returns a person who has signed in at the identity provider "staff".
 func account(name string) issuer.Account {
 	return issuer.Account{
@@ -210,7 +214,7 @@ func account(name string) issuer.Account {
 
 func saveAccount(t *testing.T, s Engine, tenant string, a issuer.Account) issuer.Account {
 	t.Helper()
-	saved, err := s.SaveAccount(t.Context(), tenant, a)
+	saved, err := s.SaveAccount(t.Context(), tenant, a, issuers)
 	if err != nil {
 		t.Fatalf("SaveAccount(%s, %s): %v", tenant, a.ID, err)
 	}

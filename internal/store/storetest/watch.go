@@ -15,7 +15,7 @@ func testBell(t *testing.T, s Store) {
 		do   func() error
 		want int64
 	}{
-		{"a sign-in", func() error { _, err := s.SaveAccount(t.Context(), "example", account("alice")); return err }, 0},
+		{"a sign-in", func() error { _, err := s.SaveAccount(t.Context(), "example", account("alice"), issuers); return err }, 0},
 		{"a grant", func() error { return s.CreateGrant(t.Context(), "example", grant(account("alice"), "quiet"), nil) }, 0},
 		{"a rotation", func() error {
 			_, err := s.Rotate(t.Context(), "example", rotation("first", "second", start))
@@ -24,7 +24,7 @@ func testBell(t *testing.T, s Store) {
 		{"an event", func() error { return s.Record(t.Context(), event("example")) }, 0},
 		{"a key", func() error { _, err := s.AddKey(t.Context(), "example", key("key-1")); return err }, 1},
 		{"the end of a grant", func() error { return s.EndGrant(t.Context(), "example", g.ID, "revoked", start) }, 1},
-		{"a replay", func() error { _, err := s.EndReplayed(t.Context(), "example", hash("quiet"), start); return err }, 1},
+		{"a replay", func() error { _, err := s.EndReplayed(t.Context(), "example", hash("quiet"), start, start); return err }, 1},
 		{"facts", func() error {
 			_, err := s.SaveTenants(t.Context(), revision(t, s), nil, []string{"other"})
 			return err

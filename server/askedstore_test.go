@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"signpost/oidc/issuer"
+)
+
+// askedStore answers nothing and remembers what it was asked.
+type askedStore struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+var errAway = errors.New("store: away")
+
+func (s *askedStore) methods() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.asked...)
+}
+
+func (s *askedStore) away(method string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, method)
+	return errAway
+}
+
+func (s *askedStore) SaveAccount(context.Context, string, issuer.Account, []string) (issuer.Account, error) {
+	return issuer.Account{}, s.away("SaveAccount")
+}
+
+func (s *askedStore) Account(context.Context, string, string) (issuer.Account, error) {
+	return issuer.Account{}, s.away("Account")
+}
+
+func (s *askedStore) CreateGrant(context.Context, string, issuer.Grant, []byte) error {
+	return s.away("CreateGrant")
+}
+
+func (s *askedStore) EndReplayed(context.Context, string, []byte, time.Time, time.Time) (bool, error) {
+	return false, s.away("EndReplayed")
+}
+
+func (s *askedStore) Grant(context.Context, string, string) (issuer.Grant, error) {
+	return issuer.Grant{}, s.away("Grant")
+}
+
+func (s *askedStore) EndGrant(context.Context, string, string, string, time.Time) error {
+	return s.away("EndGrant")
+}
+
+func (s *askedStore) Refresh(context.Context, string, []byte) (issuer.Refresh, error) {
+	return issuer.Refresh{}, s.away("Refresh")
+}
+
+func (s *askedStore) Rotate(context.Context, string, issuer.Rotation) ([]byte, error) {
+	return nil, s.away("Rotate")
+}
