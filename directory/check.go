@@ -199,6 +199,9 @@ func (c *checker) identityProvider(s spot, t Tenant, p IdentityProvider) {
 	c.required(s, "name_claim", p.NameClaim)
 	c.required(s, "address_trust", p.AddressTrust)
 	c.oneOf(s, "address_trust", p.AddressTrust, TrustEmailVerified, TrustDirectory)
+	if p.AddressTrust == TrustDirectory && isPublic(p.Issuer) {
+		c.problem(s.field("address_trust"), "use email_verified", "address_trust: directory is for an organisation's own issuer, and at this one anybody can get an account")
+	}
 }
 
 // upstreamIssuer refuses issuers that speak for more than one organisation:

@@ -48,6 +48,7 @@ func (c *checker) service(s spot, t Tenant, service Service) {
 	}
 	for _, e := range service.Endpoints {
 		c.endpoint(s.field("endpoints"), service, e)
+		c.oneForEach(s.field("endpoints"), t, "url", e.URL)
 	}
 	if len(service.Endpoints) > 0 {
 		c.audience(s.field("audience"), service)
@@ -59,9 +60,22 @@ func (c *checker) service(s spot, t Tenant, service Service) {
 	} else if err := checkTemplate(service.Username); err != nil {
 		c.problem(s.field("username"), "", "username: %v", err)
 	}
+	c.oneForEach(s.field("username"), t, "username", service.Username)
 	c.name(s, "credential", service.Credential)
 	if service.Order < 0 {
 		c.problem(s.field("order"), "", "order is below zero")
+	}
+}
+
+// oneForEach refuses a template that may give two people of the tenant one name: a
+// login name is unique at one identity provider only, and a local part in one
+// domain only (R1).
+func (c *checker) oneForEach(s spot, t Tenant, key, template string) {
+	if strings.Contains(template, "{login}") && len(t.IdentityProviders) > 1 {
+		c.problem(s, "use {address}", "%s: the tenant has more than one identity provider, and two of them may give two people one {login}", key)
+	}
+	if strings.Contains(template, "{local}") && !strings.Contains(template, "{domain}") && len(t.Domains) > 1 {
+		c.problem(s, "use {address}, or {domain} too", "%s: the tenant has more than one domain, and two people in two of them may have one {local}", key)
 	}
 }
 

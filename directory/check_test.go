@@ -109,6 +109,7 @@ func TestCheckIdentityProvider(t *testing.T) {
 		"no name claim":     {provider(func(p *IdentityProvider) { p.NameClaim = "" }), "name_claim is missing"},
 		"the name of another": {func(ts []Tenant) {
 			ts[0].IdentityProviders = append(ts[0].IdentityProviders, ts[0].IdentityProviders[0])
+			ts[0].Services[3].Username = "{address}"
 		}, "the name comes twice"},
 		"no domains of several": {provider(func(p *IdentityProvider) { p.Domains = nil }), "domains is missing"},
 	})
@@ -135,6 +136,110 @@ func TestR2TrustRules(t *testing.T) {
 	}
 }
 
+// Where anybody can get an account, nobody's word is a directory.
+func TestR2DirectoryTrustNeedsAnIssuerOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	problemsAt := func(issuer, trust string) Problems {
+		tenants := mustParse(t, installation)
+		p := &tenants[0].IdentityProviders[0]
+		p.Issuer, p.AddressTrust = issuer, trust
+		return Check(tenants)
+	}
+	for _, issuer := range []string{
+		"https://accounts.google.com",
+		"https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+		"https://login.microsoftonline.com/9188040D-6C67-4C5B-B112-36A304B66DAD/v2.0",
+		"https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/",
+		"https://appleid.apple.com", "https://account.apple.com",
+		"https://login.yahoo.com", "https://api.login.yahoo.com",
+		"https://gitlab.com", "https://gitlab.com/",
+		"https://facebook.com", "https://www.facebook.com", "https://limited.facebook.com/dialog",
+		"https://github.com/login/oauth", "https://token.actions.githubusercontent.com",
+		"https://www.linkedin.com/oauth", "https://accounts.google.com:8443",
+	} {
+		problems := problemsAt(issuer, TrustDirectory)
+		if len(problems) != 1 || !strings.Contains(problems[0].Message, "anybody can get an account") || problems[0].Hint != "use email_verified" {
+			t.Errorf("%s: Check says\n%v\nwant one problem: anybody can get an account there", issuer, problems)
+		}
+		if problems := problemsAt(issuer, TrustEmailVerified); problems != nil {
+			t.Errorf("%s with email_verified: Check says\n%v\nwant nothing", issuer, problems)
+		}
+	}
+	for _, issuer := range []string{
+		"https://login.microsoftonline.com/common/v2.0",
+		"https://login.microsoftonline.com/organizations/v2.0",
+		"https://login.microsoftonline.com/consumers/v2.0",
+	} {
+		if problems := problemsAt(issuer, TrustDirectory); len(problems) != 1 {
+			t.Errorf("%s: Check says\n%v\nwant one problem", issuer, problems)
+		}
+	}
+	for _, issuer := range []string{
+		"https://login.example.test/realms/staff",
+		"https://gitlab.example.test",
+		"https://notgitlab.com",
+		"https://gitlab.com.example.test",
+		"https://login.microsoftonline.com/8a8b1d2e-0000-4000-8000-000000000000/v2.0",
+		"https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad0/v2.0",
+	} {
+		if problems := problemsAt(issuer, TrustDirectory); problems != nil {
+			t.Errorf("%s: Check says\n%v\nwant nothing", issuer, problems)
+		}
+	}
+}
+
+// Two people must not get one name, at a service or in a URL.
+func TestR1TemplatesGiveEachPersonAName(t *testing.T) {
+	t.Parallel()
+	const login, local = "two people one {login}", "may have one {local}"
+	for what, c := range map[string]struct {
+		providers, domains int
+		template           string
+		because            string // empty if it is good
+	}{
+		"login, one provider":                {1, 2, "{login}", ""},
+		"login, two providers":               {2, 1, "{login}", login},
+		"login with more, two providers":     {2, 1, "x-{login}", login},
+		"login with a domain, two providers": {2, 2, "{login}@{domain}", login},
+		"local, one domain":                  {2, 1, "{local}", ""},
+		"local, two domains":                 {1, 2, "{local}", local},
+		"local in a fixed domain":            {1, 2, "{local}@example.test", local},
+		"local and domain":                   {2, 2, "{local}@{domain}", ""},
+		"address":                            {2, 2, "{address}", ""},
+		"subject":                            {2, 2, "{subject}", ""},
+	} {
+		for key, change := range map[string]func(*Tenant){
+			"username": func(tenant *Tenant) { tenant.Services[0].Username = c.template },
+			"url": func(tenant *Tenant) {
+				tenant.Services[2].Endpoints[0].URL = "https://dav.example.test/cal/" + c.template + "/"
+				tenant.Services[2].Audience = "https://dav.example.test/cal/"
+			},
+		} {
+			tenants := mustParse(t, installation)
+			tenant := &tenants[0]
+			tenant.Services = tenant.Services[:3] // without the one that has {login} already
+			if c.providers == 2 {
+				second := tenant.IdentityProviders[0]
+				second.Name = "second"
+				tenant.IdentityProviders = append(tenant.IdentityProviders, second)
+			}
+			tenant.Domains = tenant.Domains[:c.domains]
+			for i := range tenant.IdentityProviders {
+				tenant.IdentityProviders[i].Domains = []string{"example.test"}
+			}
+			change(tenant)
+			problems := Check(tenants)
+			if c.because == "" && problems != nil {
+				t.Errorf("%s, %s: Check says\n%v\nwant nothing", what, key, problems)
+			}
+			if c.because != "" && (len(problems) != 1 || !strings.Contains(problems[0].Message, key+": ") ||
+				!strings.Contains(problems[0].Message, c.because) || !strings.Contains(problems[0].Hint, "use {address}")) {
+				t.Errorf("%s, %s: Check says\n%v\nwant one problem with %q, and {address} as the hint", what, key, problems, c.because)
+			}
+		}
+	}
+}
+
 func TestCheckService(t *testing.T) {
 	t.Parallel()
 	endpoint := func(change func(*Endpoint)) func([]Tenant) {
@@ -155,7 +260,7 @@ func TestCheckService(t *testing.T) {
 		"unknown security":             {endpoint(func(e *Endpoint) { e.Security = "ssl" }), `security "ssl" is not known`},
 		"imap by URL":                  {endpoint(func(e *Endpoint) { *e = Endpoint{URL: "https://imap.example.test/"} }), "imap is not reached by URL"},
 		"caldav by host":               {calendars(func(s *Service) { s.Endpoints[0] = Endpoint{Host: "dav.example.test", Port: 443, Security: "tls"} }), "caldav is reached by URL"},
-		"a template in the host":       {calendars(func(s *Service) { s.Endpoints[0].URL = "https://{local}.example.test/" }), "in the path only"},
+		"a template in the host":       {calendars(func(s *Service) { s.Endpoints[0].URL = "https://{subject}.example.test/" }), "in the path only"},
 		"an unknown placeholder":       {calendars(func(s *Service) { s.Endpoints[0].URL = "https://dav.example.test/cal/{user}/" }), "a template knows"},
 		"a URL with a query":           {calendars(func(s *Service) { s.Endpoints[0].URL += "?x=y" }), "query"},
 		"no login name":                {service(func(s *Service) { s.Username = "" }), "username is missing"},

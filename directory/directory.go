@@ -80,7 +80,7 @@ type IdentityProvider struct {
 	Scopes       []string // asked for upstream: openid, profile, email, ...
 	Domains      []string // domains for which its word counts: a subset of the tenant's
 	AddressClaim string   // default "email"
-	AddressTrust string   // TrustEmailVerified or TrustDirectory
+	AddressTrust string   // TrustEmailVerified or TrustDirectory; the latter for an organisation's own issuer only
 	LoginClaim   string   // default "preferred_username"
 	NameClaim    string   // default "name"
 }

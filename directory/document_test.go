@@ -37,7 +37,7 @@ func TestDocument(t *testing.T) {
 		t.Errorf("mail is %+v", mail)
 	}
 	calendars := d.Calendars[0]
-	if calendars.Endpoints[0].URL != "https://dav.example.test/cal/alice/" || calendars.Resource != "https://dav.example.test/cal/" {
+	if calendars.Endpoints[0].URL != "https://dav.example.test/cal/example.test/alice/" || calendars.Resource != "https://dav.example.test/cal/" {
 		t.Errorf("calendars is %+v; want the template filled in and its prefix as resource", calendars)
 	}
 	if d.Files[0].Username != "alice" {

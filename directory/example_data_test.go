@@ -32,7 +32,7 @@ tenants:
           - {host: smtp.example.test, port: 587, security: starttls}
       - id: calendars
         protocol: caldav
-        endpoints: [{url: "https://dav.example.test/cal/{local}/"}]
+        endpoints: [{url: "https://dav.example.test/cal/{domain}/{local}/"}]
       - id: files
         protocol: webdav
         endpoints: [{url: https://cloud.example.net/dav/}]

@@ -6,7 +6,7 @@
 package scopes
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -17,16 +17,27 @@ import (
 // A Set is a value: its methods return new sets.
 type Set struct{ words []string }
 
-// ErrSyntax means that a scope string breaks RFC 6749, section 3.3.
-// Answer invalid_scope.
-var ErrSyntax = fmt.Errorf("scopes: not a list of scope words")
+// ErrSyntax means that a scope string breaks RFC 6749, section 3.3, or is longer
+// than anybody needs. Answer invalid_scope.
+var ErrSyntax = errors.New("scopes: not a list of scope words")
+
+// Bounds of a scope string. Whoever asks need not have signed in, so the work
+// that one request causes must be small.
+const (
+	maxWords = 128
+	maxBytes = 4096
+)
 
 // Parse reads a scope parameter: words of %x21 / %x23-5B / %x5D-7E, one space
-// between them (RFC 6749, section 3.3). A repeated word counts once. The empty
-// string is the empty set; anything else malformed is ErrSyntax.
+// between them (RFC 6749, section 3.3), at most 128 words and 4096 bytes. A
+// repeated word counts once in the set. The empty string is the empty set;
+// anything else malformed, or longer, is ErrSyntax.
 func Parse(s string) (Set, error) {
 	if s == "" {
 		return Set{}, nil
+	}
+	if len(s) > maxBytes || strings.Count(s, " ") >= maxWords {
+		return Set{}, ErrSyntax
 	}
 	words := strings.Split(s, " ")
 	for _, w := range words {
@@ -53,8 +64,10 @@ func ValidWord(w string) bool {
 // Of makes a set of words that the caller knows to be well formed.
 func Of(words ...string) Set {
 	var s Set
+	seen := make(map[string]bool, len(words))
 	for _, w := range words {
-		if !slices.Contains(s.words, w) {
+		if !seen[w] {
+			seen[w] = true
 			s.words = append(s.words, w)
 		}
 	}

@@ -2,6 +2,7 @@ package scopes_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,50 @@ func TestParse(t *testing.T) {
 	bad("ä")
 	bad("a\x7f")
 	bad("a\x00")
+}
+
+// Whoever is not signed in may send a scope parameter of any length.
+func TestParseIsBounded(t *testing.T) {
+	t.Parallel()
+	distinct := func(n int) string {
+		words := make([]string, n)
+		for i := range words {
+			words[i] = fmt.Sprint("w", i)
+		}
+		return strings.Join(words, " ")
+	}
+	repeated := func(n int) string { return strings.TrimSuffix(strings.Repeat("a ", n), " ") }
+	for what, c := range map[string]struct {
+		scope string
+		words int // of the set; 0 if it is refused
+	}{
+		"128 words":             {distinct(128), 128},
+		"129 words":             {distinct(129), 0},
+		"one word 128 times":    {repeated(128), 1},
+		"one word 129 times":    {repeated(129), 0},
+		"4096 bytes":            {strings.Repeat("a", 4096), 1},
+		"4097 bytes":            {strings.Repeat("a", 4097), 0},
+		"two words, 4097 bytes": {"b " + strings.Repeat("a", 4095), 0},
+		"60,000 bytes of words": {repeated(30_000), 0},
+	} {
+		set, err := scopes.Parse(c.scope)
+		if refused := c.words == 0; set.Len() != c.words || errors.Is(err, scopes.ErrSyntax) != refused || (err != nil) != refused {
+			t.Errorf("%s: got %d words, %v; want %d, and ErrSyntax if none", what, set.Len(), err, c.words)
+		}
+	}
+}
+
+// Work that grows with the square of the words would make this test take minutes.
+func TestOfManyWords(t *testing.T) {
+	t.Parallel()
+	const n = 500_000
+	words := make([]string, n)
+	for i := range words {
+		words[i] = fmt.Sprintf("w%06d", i)
+	}
+	if got := scopes.Of(slices.Concat(words, words)...); !slices.Equal(got.Words(), words) {
+		t.Errorf("Of(%d words, each twice): got %d words, want each once and in order", n, got.Len())
+	}
 }
 
 func TestSet(t *testing.T) {

@@ -51,6 +51,7 @@ func TestRFC6749Section4_1_2_1ErrorsByRedirect(t *testing.T) {
 		"code_challenge_method plain":  {set("code_challenge_method", "plain"), oidc.CodeInvalidRequest},
 		"code_challenge twice":         {set("code_challenge", challengeOf(verifier), challengeOf("x")), oidc.CodeInvalidRequest},
 		"nonce twice":                  {set("nonce", "a", "b"), oidc.CodeInvalidRequest},
+		"long nonce":                   {set("nonce", strings.Repeat("x", 2000)), oidc.CodeInvalidRequest},
 		"nonce with a control":         {set("nonce", "a\x00b"), oidc.CodeInvalidRequest},
 		"an unknown parameter twice":   {set("x", "a", "b"), oidc.CodeInvalidRequest},
 		"request object":               {set("request", "x.y.z"), oidc.CodeRequestNotSupported},
@@ -86,7 +87,7 @@ func TestRFC6749Section4_1_2_1ErrorsByRedirect(t *testing.T) {
 		}
 	}
 	// A state that cannot be repeated as it came is not repeated.
-	for name, edit := range map[string]func(url.Values){"twice": set("state", "a", "b"), "with a line feed": set("state", "a\nb")} {
+	for name, edit := range map[string]func(url.Values){"twice": set("state", "a", "b"), "with a line feed": set("state", "a\nb"), "too long": set("state", strings.Repeat("x", 2000))} {
 		if q := asked(t, s.URL, edit); q.Get("error") != oidc.CodeInvalidRequest || q.Has("state") {
 			t.Errorf("state %s: answer %v, want invalid_request without state", name, q)
 		}

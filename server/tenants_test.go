@@ -194,3 +194,22 @@ func TestServiceIsSeenBesideARunningServer(t *testing.T) {
 		t.Errorf("the configuration still has it: %s", p.body)
 	}
 }
+
+// TestR1RemovedIdentityProviderSpeaksForNobody: what it vouched for opens nothing
+// while it is not declared.
+func TestR1RemovedIdentityProviderSpeaksForNobody(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	a := signedIn(t, s.URL, nil)
+	provider := func(issuer string) func(*directory.Snapshot) bool {
+		return func(now *directory.Snapshot) bool {
+			r, _ := now.Realm(servertest.Tenant)
+			return r.IdentityProviders[0].Issuer == issuer
+		}
+	}
+	replaced := strings.Replace(s.Declaration(), s.IDP.Issuer, s.FarIDP.Issuer, 1)
+	declare(t, s, replaced, provider(s.FarIDP.Issuer))
+	ended(t, s.URL, a, "its identity provider was replaced")
+	declare(t, s, s.Declaration(), provider(s.IDP.Issuer))
+	alive(t, s.URL, a, "its identity provider came back")
+}

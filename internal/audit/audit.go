@@ -30,7 +30,7 @@ type Event struct {
 	Scope       string // what was given, or asked for when refused
 	Rule        string // the rule that decided
 	Outcome     string // "allowed" or "refused"
-	SubjectHash string // SHA-256 of the subject token, hex; never the token
+	SubjectHash string // SHA-256 of the subject token without its signature, hex; never the token
 	RequestID   string // joins event, log line and the error that the caller saw
 }
 

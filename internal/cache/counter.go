@@ -24,8 +24,10 @@ type counterKey struct {
 
 // newCounters makes the table of counters. Each use lengthens a counter's life by
 // its span; one left alone for so long is full again and need not be kept.
-func newCounters(maxEntries int) *ttlcache.Cache[counterKey, *counter] {
-	return ttlcache.New(ttlcache.WithCapacity[counterKey, *counter](uint64(maxEntries)))
+func newCounters(maxBytes uint64) *ttlcache.Cache[counterKey, *counter] {
+	return ttlcache.New(ttlcache.WithMaxCost(maxBytes, func(item ttlcache.CostItem[counterKey, *counter]) uint64 {
+		return size(item.Key.key, nil)
+	}))
 }
 
 // errLimit is a fault of the caller: nothing would ever be allowed.

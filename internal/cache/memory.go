@@ -12,9 +12,10 @@ import (
 )
 
 // Memory is the cache of a single process. Values and counters are bounded each
-// by a number of entries: when there are more, those unused for the longest time
+// by the bytes they take: when there are more, those unused for the longest time
 // go first, as if they had expired. It must be closed.
 type Memory struct {
+	maxBytes uint64
 	values   *ttlcache.Cache[string, []byte]
 	counters *ttlcache.Cache[counterKey, *counter]
 	channels channels
@@ -30,25 +31,53 @@ var _ Cache = (*Memory)(nil)
 // pushes out one that is still wanted.
 const sweepEvery = time.Second
 
+// overhead is about how many bytes an entry takes besides key and value: the
+// bookkeeping of ttlcache and of the allocator, or a counter. What strangers make
+// it keep is mostly small, so without it the bound would be none.
+const overhead = 512
+
+// errSize means that a value would push out all others and still not fit.
+var errSize = errors.New("cache: value is larger than the cache")
+
 // errTTL is a fault of the caller: a value without an end would never leave Redis.
 var errTTL = errors.New("cache: time to live must be positive")
 
-// NewMemory makes an empty cache of at most maxEntries values and as many
-// counters. It panics if maxEntries is not positive.
-func NewMemory(maxEntries int) *Memory {
-	if maxEntries <= 0 {
-		panic("cache: NewMemory wants a positive number of entries")
+// NewMemory makes an empty cache whose values take at most maxBytes of memory, and
+// whose counters at most as much again. Keys count, and about 500 bytes for each
+// entry. It panics if maxBytes is not positive.
+func NewMemory(maxBytes int64) *Memory {
+	if maxBytes <= 0 {
+		panic("cache: NewMemory wants a positive number of bytes")
 	}
 	m := &Memory{
+		maxBytes: uint64(maxBytes),
 		values: ttlcache.New(
-			ttlcache.WithCapacity[string, []byte](uint64(maxEntries)),
+			ttlcache.WithMaxCost(uint64(maxBytes), func(item ttlcache.CostItem[string, []byte]) uint64 {
+				return size(item.Key, item.Value)
+			}),
 			ttlcache.WithDisableTouchOnHit[string, []byte](), // reading must not lengthen a life
 		),
-		counters: newCounters(maxEntries),
+		counters: newCounters(uint64(maxBytes)),
 		closed:   make(chan struct{}),
 	}
 	m.swept.Go(m.sweep)
 	return m
+}
+
+// size returns about how many bytes an entry takes.
+func size(key string, value []byte) uint64 {
+	return uint64(len(key) + len(value) + overhead)
+}
+
+// keepable refuses what can never be kept.
+func (m *Memory) keepable(key string, value []byte, ttl time.Duration) error {
+	switch {
+	case ttl <= 0:
+		return errTTL
+	case size(key, value) > m.maxBytes:
+		return errSize
+	}
+	return nil
 }
 
 // sweep replaces the cleaner of ttlcache, which cannot be stopped reliably
@@ -107,8 +136,8 @@ func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 	if err := m.usable(ctx); err != nil {
 		return err
 	}
-	if ttl <= 0 {
-		return errTTL
+	if err := m.keepable(key, value, ttl); err != nil {
+		return err
 	}
 	m.values.Set(key, bytes.Clone(value), ttl)
 	return nil
@@ -140,8 +169,8 @@ func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 	if err := m.usable(ctx); err != nil {
 		return false, err
 	}
-	if ttl <= 0 {
-		return false, errTTL
+	if err := m.keepable(key, value, ttl); err != nil {
+		return false, err
 	}
 	_, found := m.values.GetOrSet(key, bytes.Clone(value), ttlcache.WithTTL[string, []byte](ttl))
 	return !found, nil

@@ -55,7 +55,7 @@ func apply(ctx context.Context, db *store.Store, base string, declared []directo
 		if err != nil {
 			return nil, fmt.Errorf("save tenants: %w", err)
 		}
-		return changes, recordApplied(ctx, db, declared)
+		return changes, recordApplied(ctx, db, declared, removed)
 	}
 	return nil, fmt.Errorf("apply: %w; somebody else keeps applying, try again", directory.ErrConflict)
 }
@@ -83,9 +83,16 @@ func merge(stored, declared []directory.Tenant, prune bool) (after []directory.T
 	return after, removed
 }
 
-func recordApplied(ctx context.Context, db *store.Store, declared []directory.Tenant) error {
+func recordApplied(ctx context.Context, db *store.Store, declared []directory.Tenant, removed []string) error {
+	events := make(map[string]string) // rule by tenant
 	for _, t := range declared {
-		e := audit.Event{At: time.Now(), Kind: audit.KindApplied, Tenant: t.Name, Outcome: audit.Allowed}
+		events[t.Name] = "declared"
+	}
+	for _, name := range removed {
+		events[name] = "removed"
+	}
+	for tenant, rule := range events {
+		e := audit.Event{At: time.Now(), Kind: audit.KindApplied, Tenant: tenant, Rule: rule, Outcome: audit.Allowed}
 		if err := db.Record(ctx, e); err != nil {
 			return fmt.Errorf("applied, but not recorded: %w", err)
 		}

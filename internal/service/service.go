@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"signpost/directory"
@@ -31,8 +32,8 @@ import (
 const (
 	// watchEvery is how often the revision of the facts is looked at (R26).
 	watchEvery = 500 * time.Millisecond
-	// cacheEntries bounds the in-process cache: sign-ins in flight, mostly.
-	cacheEntries = 100_000
+	// cacheBytes bounds the in-process cache: sign-ins in flight, mostly; about 4 KiB each.
+	cacheBytes = 64 << 20
 	// drainFor is how long requests may take to finish when the service stops.
 	drainFor = 10 * time.Second
 )
@@ -57,6 +58,7 @@ type Service struct {
 	store  *store.Store
 	memory *cache.Memory
 	watch  time.Duration
+	facts  atomic.Int64 // revision of the facts that are served
 }
 
 // Open puts a service together: it opens and migrates the database, loads what is
@@ -78,7 +80,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 	s.store = db
 
 	// What may be lost.
-	s.memory = cache.NewMemory(cacheEntries)
+	s.memory = cache.NewMemory(cacheBytes)
 
 	// Keys, sign-in, exchange.
 	s.Keys = keys.New(db, box, p.Now, p.Generate)
@@ -118,8 +120,8 @@ func (p Parts) ordinary() Parts {
 
 // openData opens the data folder: the key that seals, and the database, migrated.
 func openData(ctx context.Context, c Config) (*seal.Box, *store.Store, error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make data folder: %w", err)
+	if err := makeDataDir(c.DataDir); err != nil {
+		return nil, nil, err
 	}
 	box, err := openBox(c)
 	if err != nil {
@@ -135,20 +137,27 @@ func openData(ctx context.Context, c Config) (*seal.Box, *store.Store, error) {
 	return box, db, nil
 }
 
-// openBox finds the key that seals: given, in a file, or made at the first start.
-func openBox(c Config) (*seal.Box, error) {
-	text := string(c.SecretKey)
-	if c.SecretKeyFile != "" {
-		content, err := os.ReadFile(c.SecretKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read secret key: %w", err)
-		}
-		text = string(content)
+// makeDataDir makes the data folder, or refuses one in which others could put files.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
 	}
-	if text == "" {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at data folder: %w", err)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("others may write to the data folder %s; run: chmod 700 %s", dir, dir)
+	}
+	return nil
+}
+
+// openBox finds the key that seals: as configured, or made at the first start.
+func openBox(c Config) (*seal.Box, error) {
+	if c.SecretKey == "" {
 		return seal.LoadOrCreate(filepath.Join(c.DataDir, "secret.key"))
 	}
-	parsed, err := seal.ParseKeys(text)
+	parsed, err := seal.ParseKeys(string(c.SecretKey))
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +167,11 @@ func openBox(c Config) (*seal.Box, error) {
 // Reload compiles what is declared now and makes the keys of new tenants. What was
 // served before goes on if it fails.
 func (s *Service) Reload(ctx context.Context) error {
+	// Read first: a change that comes meanwhile makes the next look reload once more.
+	facts, err := s.store.Facts(ctx)
+	if err != nil {
+		return err
+	}
 	tenants, revision, err := s.store.Tenants(ctx)
 	if err != nil {
 		return fmt.Errorf("load tenants: %w", err)
@@ -172,6 +186,7 @@ func (s *Service) Reload(ctx context.Context) error {
 		}
 	}
 	s.Answers.Store(snapshot)
+	s.facts.Store(facts)
 	s.Keys.Forget(func(tenant string) bool { _, served := snapshot.Realm(tenant); return served })
 	return nil
 }
@@ -192,8 +207,8 @@ func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) err
 	defer stop(nil)
 	srv := server.Timeouts(h)
 	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
-	watched := make(chan error, 1)
-	go func() { watched <- s.store.Watch(ctx, s.watch, s.changed(ctx)) }()
+	watched := make(chan struct{})
+	go func() { s.follow(ctx); close(watched) }()
 	drained := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -211,28 +226,46 @@ func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) err
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, <-drained, ended(<-watched))
+	<-watched
+	return errors.Join(err, <-drained)
 }
 
-// ended takes the end of a context for no error.
-func ended(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
+// follow answers the bell until ctx ends. A database that cannot be read for a
+// while must not make the service deaf, so it never gives up.
+func (s *Service) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.store.Watch(ctx, s.watch, func(int64) { s.catchUp(ctx) })
+		if err != nil {
+			s.log.ErrorContext(ctx, "watch: trying again", "err", err)
+			s.pause(ctx)
+		}
 	}
-	return err
 }
 
-// changed answers the bell.
-func (s *Service) changed(ctx context.Context) func(int64) {
-	return func(revision int64) {
-		if revision == s.Answers.Current().Revision {
+// catchUp reloads until what is served is what is declared.
+func (s *Service) catchUp(ctx context.Context) {
+	for ctx.Err() == nil {
+		facts, err := s.store.Facts(ctx)
+		if err == nil && facts == s.facts.Load() {
 			return
 		}
-		if err := s.Reload(ctx); err != nil {
-			s.log.ErrorContext(ctx, "reload: what was served before goes on", "revision", revision, "err", err)
-			return
+		if err == nil {
+			err = s.Reload(ctx)
 		}
-		s.log.InfoContext(ctx, "reloaded", "revision", revision)
+		if err == nil {
+			s.log.InfoContext(ctx, "reloaded", "revision", s.Answers.Current().Revision)
+			continue
+		}
+		s.log.ErrorContext(ctx, "reload: what was served before goes on", "err", err)
+		s.pause(ctx)
+	}
+}
+
+// pause waits a little before something is tried again.
+func (s *Service) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(2 * s.watch):
 	}
 }
 

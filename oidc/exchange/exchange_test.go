@@ -212,7 +212,8 @@ func TestExchangeIsAudited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte(in.AccessToken))
+	// Without the signature, of which ES256 allows two.
+	sum := sha256.Sum256([]byte(in.AccessToken[:strings.LastIndexByte(in.AccessToken, '.')]))
 	want := audit.Event{
 		At: r.now, Kind: audit.KindToken, Tenant: "example", Account: claims.Subject, Client: "open", Grant: claims.GrantID,
 		Service: "imap.example.test", Scope: scopes.Mail, Rule: "exchange/allow-narrow", Outcome: audit.Allowed, SubjectHash: hex.EncodeToString(sum[:]),

@@ -81,11 +81,13 @@ func (a *Ask) read(r *directory.Realm, q url.Values) *oidc.Error {
 		if len(values) > 1 && name != "resource" {
 			return oidc.E(oidc.CodeInvalidRequest, "a parameter is repeated")
 		}
-		if name != "resource" && !visible(values[0]) {
-			return oidc.E(oidc.CodeInvalidRequest, "a parameter holds characters that are not allowed")
-		}
-		if len(values[0]) > maxParameter && name != "scope" {
-			return oidc.E(oidc.CodeInvalidRequest, "a parameter is too long")
+		for _, value := range values {
+			if name != "resource" && !visible(value) {
+				return oidc.E(oidc.CodeInvalidRequest, "a parameter holds characters that are not allowed")
+			}
+			if name != "scope" && len(value) > maxParameter {
+				return oidc.E(oidc.CodeInvalidRequest, "a parameter is too long")
+			}
 		}
 	}
 	switch {

@@ -34,7 +34,7 @@ tenants:
       - {name: partner, title: Partner, issuer: "https://partner.example.test", client_id: x, scopes: [openid], domains: [partner.test], address_trust: email_verified}
     services:
       - {id: imap, protocol: imap, title: Mail, endpoints: [{host: imap.example.test, port: 993, security: tls}], scopes: ["urn:ietf:params:oauth:scope:mail"], in_broad: false}
-      - {id: calendar, protocol: caldav, title: Calendar, endpoints: [{url: "https://dav.example.test/calendars/"}], scopes: ["urn:ietf:params:oauth:scope:calendars"], username: "{login}", lifetime: 5m}
+      - {id: calendar, protocol: caldav, title: Calendar, endpoints: [{url: "https://dav.example.test/calendars/"}], scopes: ["urn:ietf:params:oauth:scope:calendars"], username: "{local}@{domain}", lifetime: 5m}
   - name: other
     issuer: path
     title: Other Organisation
@@ -308,7 +308,7 @@ func TestPolicyServices(t *testing.T) {
 	if imap.Audience != "imap.example.test" || imap.URL != "" || !slices.Equal(imap.Hosts, []string{"imap.example.test"}) || imap.Username != "alice@example.test" || imap.InBroad {
 		t.Errorf("imap: %+v", imap)
 	}
-	if calendar.URL != calendar.Audience || calendar.Hosts != nil || calendar.Username != "al" || calendar.Lifetime.Minutes() != 5 || !calendar.InBroad {
+	if calendar.URL != calendar.Audience || calendar.Hosts != nil || calendar.Username != "alice@example.test" || calendar.Lifetime.Minutes() != 5 || !calendar.InBroad {
 		t.Errorf("calendar: %+v", calendar)
 	}
 	for _, s := range issuer.PolicyServices(r, issuer.Account{ID: "id", UpstreamIssuer: "https://login.example.test", Addresses: []string{"alice@evil.test"}}) {

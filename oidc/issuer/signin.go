@@ -124,23 +124,19 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 	if !s.fresh(p) {
 		return "", &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
 	}
-	if len(p.Addresses) == 0 {
-		return "", ErrNobody
-	}
 	if len(r.IdentityProviders) > 1 && !strings.Contains(p.Login, "@") {
 		p.Login = "" // two providers may give one bare name to two people
 	}
 	event := audit.Event{At: now, Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
+	if len(p.Addresses) == 0 {
+		return "", i.refuse(ctx, event, "no-address", ErrNobody)
+	}
 	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
 		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
 		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: now, LastSignInAt: now,
 	}, issuers(r))
 	if errors.Is(err, ErrTaken) {
-		event.Kind, event.Outcome, event.Rule = audit.KindSignInRefused, audit.Refused, "address-taken"
-		if err := i.record(ctx, event); err != nil {
-			return "", err
-		}
-		return "", ErrTaken
+		return "", i.refuse(ctx, event, "address-taken", ErrTaken)
 	}
 	if err != nil {
 		return "", busy("save account", err)
@@ -158,6 +154,15 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 		return "", busy("keep consent", err)
 	}
 	return ticket, nil
+}
+
+// refuse records that a sign-in was refused and returns why.
+func (i *Issuer) refuse(ctx context.Context, e audit.Event, rule string, why error) error {
+	e.Kind, e.Outcome, e.Rule = audit.KindSignInRefused, audit.Refused, rule
+	if err := i.record(ctx, e); err != nil {
+		return err
+	}
+	return why
 }
 
 // fresh reports whether the person signed in as lately as the client asked with

@@ -15,9 +15,16 @@ import (
 )
 
 const (
-	// freshFor is how long discovered metadata and keys are used. A new key is
-	// fetched as soon as a token names it; a withdrawn one is believed that long.
+	// freshFor is how long discovered metadata and keys are used without asking
+	// again. A new key is fetched as soon as a token names it; a withdrawn one is
+	// believed that long.
 	freshFor = time.Hour
+	// usableFor is how long they are used while asking again goes wrong: a
+	// provider whose metadata are away for a moment may still sign people in.
+	usableFor = 24 * time.Hour
+	// pause is how long nobody asks after a failure: anybody can start a sign-in,
+	// and a sick provider must neither be hammered nor waited for each time.
+	pause = 10 * time.Second
 	// maxKnown is how many issuers are remembered.
 	maxKnown = 1000
 )
@@ -39,60 +46,107 @@ type known struct {
 	provider *gooidc.Provider
 	keys     gooidc.KeySet
 	metadata metadata
-	until    time.Time
+	since    time.Time
+}
+
+// finding is how the last discovery of an issuer ended: with metadata, new or old,
+// or with an error. It holds until then.
+type finding struct {
+	known *known
+	err   error
+	until time.Time
 }
 
 // discover returns what is known about an issuer, asking it if that is nothing or
-// old. Failures are not remembered.
+// old. All who ask at the same time wait for one request; whoever gives up leaves
+// it to the others.
 func (c *Client) discover(ctx context.Context, issuer string) (*known, error) {
-	if k, ok := c.remembered(issuer); ok {
-		return k, nil
+	if f, holds := c.remembered(issuer); holds {
+		return f.known, f.err
 	}
+	asked := c.asking.DoChan(issuer, func() (any, error) {
+		f := c.ask(issuer)
+		return f.known, f.err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, unavailable(fmt.Sprintf("discover %q", issuer), ctx.Err())
+	case answer := <-asked:
+		k, _ := answer.Val.(*known)
+		return k, answer.Err
+	}
+}
+
+// ask discovers an issuer and remembers how that ended.
+func (c *Client) ask(issuer string) finding {
+	before, holds := c.remembered(issuer)
+	if holds {
+		return before // the request of those who asked a moment ago has just ended
+	}
+	found, err := c.fetch(issuer)
+	now := c.now()
+	var f finding
+	switch {
+	case err == nil:
+		f = finding{known: found, until: now.Add(freshFor)}
+	case before.known != nil && !now.Add(pause).After(before.known.since.Add(usableFor)):
+		f = finding{known: before.known, until: now.Add(pause)}
+	default:
+		f = finding{err: err, until: now.Add(pause)}
+	}
+	c.remember(issuer, f)
+	return f
+}
+
+// fetch asks an issuer for its metadata. The request belongs to nobody in
+// particular, and the keys outlive it, so the context is no caller's: the time
+// limit of the HTTP client ends it.
+func (c *Client) fetch(issuer string) (*known, error) {
 	doing := fmt.Sprintf("discover %q", issuer)
 	if err := checkIssuer(issuer); err != nil {
 		return nil, unavailable(doing, err)
 	}
-	provider, err := gooidc.NewProvider(gooidc.ClientContext(ctx, c.http), issuer)
+	ctx := gooidc.ClientContext(context.Background(), c.http)
+	provider, err := gooidc.NewProvider(ctx, issuer)
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	k := &known{provider: provider, until: c.now().Add(freshFor)}
+	k := &known{provider: provider, since: c.now()}
 	if err := provider.Claims(&k.metadata); err != nil {
 		return nil, unavailable(doing, err)
 	}
 	if err := k.metadata.check(strings.HasPrefix(issuer, "http:")); err != nil {
 		return nil, unavailable(doing, err)
 	}
-	// The keys outlive this request, so they are not fetched in its context.
-	k.keys = gooidc.NewRemoteKeySet(gooidc.ClientContext(context.Background(), c.http), k.metadata.JWKSURI)
-	c.remember(issuer, k)
+	k.keys = gooidc.NewRemoteKeySet(ctx, k.metadata.JWKSURI)
 	return k, nil
 }
 
-func (c *Client) remembered(issuer string) (*known, bool) {
+// remembered returns the last finding about an issuer and whether it still holds.
+func (c *Client) remembered(issuer string) (f finding, holds bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k, ok := c.known[issuer]
-	return k, ok && c.now().Before(k.until)
+	f, found := c.found[issuer]
+	return f, found && c.now().Before(f.until)
 }
 
-func (c *Client) remember(issuer string, k *known) {
+func (c *Client) remember(issuer string, f finding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, again := c.known[issuer]; !again && len(c.known) >= maxKnown {
+	if _, again := c.found[issuer]; !again && len(c.found) >= maxKnown {
 		c.forgetOldest()
 	}
-	c.known[issuer] = k
+	c.found[issuer] = f
 }
 
 func (c *Client) forgetOldest() {
 	var oldest string
-	for issuer, k := range c.known {
-		if oldest == "" || k.until.Before(c.known[oldest].until) {
+	for issuer, f := range c.found {
+		if oldest == "" || f.until.Before(c.found[oldest].until) {
 			oldest = issuer
 		}
 	}
-	delete(c.known, oldest)
+	delete(c.found, oldest)
 }
 
 // checkIssuer refuses what cannot be an issuer: it has no query and no fragment.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -128,18 +129,158 @@ func TestDiscoveryIsRememberedForAnHour(t *testing.T) {
 	})
 }
 
-func TestFailedDiscoveryIsNotRemembered(t *testing.T) {
+// clock is a time that a test sets.
+type clock struct{ now time.Time }
+
+func newClock() *clock { return &clock{time.Unix(1_800_000_000, 0)} }
+
+func (c *clock) Now() time.Time { return c.now }
+
+// asks begins a sign-in and returns how often the provider was asked for its metadata.
+func asks(t *testing.T, c *Client, idp *idptest.Provider) (requests int, err error) {
+	t.Helper()
+	before := idp.Requests(idptest.PathDiscovery)
+	_, err = authCodeURL(t, c, idp.Issuer)
+	return idp.Requests(idptest.PathDiscovery) - before, err
+}
+
+func TestFailedDiscoveryIsRememberedForTenSeconds(t *testing.T) {
 	t.Parallel()
-	idp, p := start(t)
-	c := New(nil, time.Now)
+	idp, _ := start(t)
+	at := newClock()
+	c := New(nil, at.Now)
 	idp.Set(func(f *idptest.Faults) { f.FailAt = idptest.PathDiscovery })
-	if _, err := signIn(t, c, idp, p); !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("provider away: got %v, want ErrUnavailable", err)
+	for _, step := range []struct {
+		wait time.Duration
+		want int
+	}{{0, 1}, {0, 0}, {9 * time.Second, 0}, {time.Second, 1}, {9 * time.Second, 0}} {
+		at.now = at.now.Add(step.wait)
+		if got, err := asks(t, c, idp); got != step.want || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("provider away, %v later: %d requests, %v; want %d and ErrUnavailable", step.wait, got, err, step.want)
+		}
 	}
 	idp.Set(func(f *idptest.Faults) { f.FailAt = "" })
-	if _, err := signIn(t, c, idp, p); err != nil {
-		t.Errorf("provider back: %v", err)
+	at.now = at.now.Add(time.Second)
+	if got, err := asks(t, c, idp); got != 1 || err != nil {
+		t.Errorf("provider back: %d requests, %v; want 1 and no error", got, err)
 	}
+}
+
+func TestOldMetadataGoOnForADay(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(*idptest.Faults){
+		"away":                   func(f *idptest.Faults) { f.FailAt = idptest.PathDiscovery },
+		"speaks as another":      func(f *idptest.Faults) { f.DiscoveryIssuer = true },
+		"endpoint without https": func(f *idptest.Faults) { f.DiscoveryHTTPEndpoint = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			idp, _ := start(t)
+			at := newClock()
+			c := New(nil, at.Now)
+			began := at.now
+			if got, err := asks(t, c, idp); got != 1 || err != nil {
+				t.Fatalf("first: %d requests, %v; want 1 and no error", got, err)
+			}
+			idp.Set(fault)
+			for _, step := range []struct {
+				after time.Duration
+				want  int
+				good  bool
+			}{
+				{time.Hour - 1, 0, true},
+				{time.Hour, 1, true},
+				{time.Hour + 9*time.Second, 0, true}, // a failed refresh is remembered too
+				{time.Hour + 10*time.Second, 1, true},
+				{24*time.Hour - 10*time.Second, 1, true},
+				{24*time.Hour - 1, 0, true},
+				{24 * time.Hour, 1, false},
+				{24*time.Hour + time.Second, 0, false},
+			} {
+				at.now = began.Add(step.after)
+				got, err := asks(t, c, idp)
+				if got != step.want || (err == nil) != step.good || !step.good && !errors.Is(err, ErrUnavailable) {
+					t.Errorf("after %v: %d requests, %v; want %d, sign-in possible: %v", step.after, got, err, step.want, step.good)
+				}
+			}
+			idp.Set(func(f *idptest.Faults) { *f = idptest.Faults{} })
+			at.now = began.Add(25 * time.Hour)
+			if got, err := asks(t, c, idp); got != 1 || err != nil {
+				t.Errorf("provider back: %d requests, %v; want 1 and no error", got, err)
+			}
+		})
+	}
+}
+
+// gated returns a client whose requests wait until the gate is opened.
+func gated(body string) (client *http.Client, requests *atomic.Int64, open func()) {
+	gate := make(chan struct{})
+	answer, requests := answering(http.StatusOK, body)
+	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-gate:
+			return answer.Transport.RoundTrip(r)
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	})}, requests, func() { close(gate) }
+}
+
+func TestParallelDiscoveriesAreOneRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const issuer, callers = "https://idp.example.com", 20
+		client, requests, open := gated(goodMetadata(issuer))
+		c := New(client, time.Now)
+		gaveUp, giveUp := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.discover(gaveUp, issuer) // the one for whom the request is sent
+			ended <- err
+		}()
+		synctest.Wait()
+		results := make(chan error, callers)
+		for range callers {
+			go func() {
+				_, err := c.discover(t.Context(), issuer)
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		giveUp()
+		if err := <-ended; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("who gave up: got %v, want ErrUnavailable and context.Canceled", err)
+		}
+		open()
+		for range callers {
+			if err := <-results; err != nil {
+				t.Errorf("who waited: %v", err)
+			}
+		}
+		if got := requests.Load(); got != 1 {
+			t.Errorf("%d requests for %d callers, want 1", got, callers+1)
+		}
+	})
+}
+
+// TestHangingProviderIsWaitedForOnce: all wait ten seconds together, those who
+// come right after do not wait at all.
+func TestHangingProviderIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const issuer = "https://idp.example.com"
+		client, _, _ := gated(goodMetadata(issuer))
+		c := New(client, time.Now)
+		for _, want := range []time.Duration{timeout, 0, 0} {
+			began := time.Now()
+			if _, err := authCodeURL(t, c, issuer); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("it took %v, want %v", took, want)
+			}
+		}
+	})
 }
 
 func TestKeysAreFetchedOnce(t *testing.T) {
@@ -164,10 +305,10 @@ func TestRememberedIssuersAreBounded(t *testing.T) {
 	c := New(nil, func() time.Time { return now })
 	for i := range maxKnown + 10 {
 		now = now.Add(time.Millisecond)
-		c.remember(fmt.Sprint(i), &known{until: now.Add(freshFor)})
+		c.remember(fmt.Sprint(i), finding{until: now.Add(freshFor)})
 	}
-	if len(c.known) != maxKnown {
-		t.Errorf("%d issuers are remembered, want %d", len(c.known), maxKnown)
+	if len(c.found) != maxKnown {
+		t.Errorf("%d issuers are remembered, want %d", len(c.found), maxKnown)
 	}
 	for i, want := range map[int]bool{0: false, 9: false, 10: true, maxKnown + 9: true} {
 		if _, got := c.remembered(fmt.Sprint(i)); got != want {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"cmp"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -46,12 +47,13 @@ func (c claims) texts(name string) []string {
 // adds what it does not say.
 func (p Provider) person(t verified, info claims) oidc.Person {
 	sets := []claims{t.claims, info}
+	trusted := p.addresses(sets)
 	return oidc.Person{
 		Provider:  p.Name,
 		Issuer:    p.Issuer,
 		Subject:   t.subject,
-		Addresses: p.addresses(sets),
-		Login:     p.login(first(sets, cmp.Or(p.LoginClaim, "preferred_username"))),
+		Addresses: trusted,
+		Login:     p.login(first(sets, cmp.Or(p.LoginClaim, "preferred_username")), trusted),
 		Name:      displayName(first(sets, cmp.Or(p.NameClaim, "name"))),
 		AuthTime:  authTime(t.claims),
 	}
@@ -124,17 +126,30 @@ func (p Provider) ownAddress(address string) (string, bool) {
 	return local + "@" + domain, true
 }
 
-// login returns a login name that may count: a bare one, written like the local
-// part of an address, or one in a domain of the provider's (R1). Others are dropped.
-func (p Provider) login(name string) string {
-	if strings.Contains(name, "@") {
-		own, _ := p.ownAddress(name)
-		return own
+// bareLogin is a login name without a domain: what servers take for the name of a
+// mailbox or a folder as it stands.
+var bareLogin = regexp.MustCompile(`^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$`)
+
+// login returns a login name that may count, or "". One with a domain claims to be
+// an address, so it needs the same proof as one: people choose their
+// preferred_username at many a provider (R1, R2).
+func (p Provider) login(name string, trusted []string) string {
+	if bareLogin.MatchString(name) {
+		return name
 	}
-	if _, _, ok := split(name + "@bare.invalid"); !ok {
+	own, ok := p.ownAddress(name)
+	if !ok {
 		return ""
 	}
-	return name
+	if p.AddressTrust == TrustDirectory {
+		return own
+	}
+	for _, address := range trusted {
+		if strings.EqualFold(address, own) {
+			return address
+		}
+	}
+	return ""
 }
 
 // split takes an address apart: printable ASCII, a dot-atom before the "@"

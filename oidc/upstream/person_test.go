@@ -118,29 +118,75 @@ func TestR1OnlyWellFormedAddressesOfOwnDomains(t *testing.T) {
 
 func TestR1LoginNames(t *testing.T) {
 	t.Parallel()
-	p := Provider{Domains: []string{"example.com"}}
+	p := Provider{Domains: []string{"example.com"}, AddressTrust: TrustDirectory}
 	for name, want := range map[string]string{
 		"alice":                 "alice",
 		"Alice.B-c_9":           "Alice.B-c_9",
+		"a":                     "a",
+		"_a-":                   "_a-",
+		strings.Repeat("a", 64): strings.Repeat("a", 64),
 		"alice@example.com":     "alice@example.com",
 		"alice@EXAMPLE.com":     "alice@example.com",
-		"":                      "",
-		"alice@other.example":   "",
-		"alice@":                "",
-		"@":                     "",
-		"@example.com":          "",
-		"a@b@example.com":       "",
-		"al ice":                "",
-		"al\x00ice":             "",
-		"alice\n":               "",
-		"..":                    "",
-		"älice":                 "",
-		`EXAMPLE\alice`:         "",
-		`"alice"`:               "",
-		strings.Repeat("a", 65): "",
+
+		"":                            "",
+		"alice@other.example":         "",
+		"alice@":                      "",
+		"@":                           "",
+		"@example.com":                "",
+		"a@b@example.com":             "",
+		"al ice":                      "",
+		"al\x00ice":                   "",
+		"alice\n":                     "",
+		".":                           "",
+		"..":                          "",
+		".alice":                      "",
+		"alice.":                      "",
+		"älice":                       "",
+		`EXAMPLE\alice`:               "",
+		`"alice"`:                     "",
+		"bob%example.com":             "", // another way to write an address, to some servers
+		"example.com!bob":             "",
+		"bob+x":                       "",
+		"bob*master":                  "", // a master user's login, to Dovecot
+		"*":                           "",
+		"/":                           "",
+		"a/b":                         "",
+		"{address}":                   "",
+		"~":                           "",
+		strings.Repeat("a", 65):       "",
+		strings.Repeat("a.", 40):      "",
+		strings.Repeat("a", 63) + ".": "",
 	} {
-		if got := p.login(name); got != want {
+		if got := p.login(name, nil); got != want {
 			t.Errorf("login(%q): got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A login name with a domain is an address by another name: it counts if the
+// address would.
+func TestR2LoginNameWithADomainNeedsTheSameTrust(t *testing.T) {
+	t.Parallel()
+	const mallory = `"email":"mallory@example.com","email_verified":true`
+	for name, c := range map[string]struct {
+		trust, claims, want string
+	}{
+		"nothing verified":               {TrustEmailVerified, `{"preferred_username":"bob@example.com"}`, ""},
+		"said to be unverified":          {TrustEmailVerified, `{"preferred_username":"bob@example.com","email":"bob@example.com","email_verified":false}`, ""},
+		"another address is verified":    {TrustEmailVerified, `{"preferred_username":"bob@example.com",` + mallory + `}`, ""},
+		"longer than the verified one":   {TrustEmailVerified, `{"preferred_username":"xmallory@example.com",` + mallory + `}`, ""},
+		"the verified address":           {TrustEmailVerified, `{"preferred_username":"mallory@example.com",` + mallory + `}`, "mallory@example.com"},
+		"the verified address, shouted":  {TrustEmailVerified, `{"preferred_username":"MALLORY@EXAMPLE.COM",` + mallory + `}`, "mallory@example.com"},
+		"a letter that folds to another": {TrustEmailVerified, `{"preferred_username":"kim\u212A@example.com","email":"kimk@example.com","email_verified":true}`, ""},
+		"a verified foreign address":     {TrustEmailVerified, `{"preferred_username":"bob@other.example","email":"bob@other.example","email_verified":true}`, ""},
+		"a bare name needs no address":   {TrustEmailVerified, `{"preferred_username":"bob"}`, "bob"},
+		"the directory's word":           {TrustDirectory, `{"preferred_username":"bob@Example.com"}`, "bob@example.com"},
+		"not for a foreign domain":       {TrustDirectory, `{"preferred_username":"bob@other.example"}`, ""},
+		"no trust declared":              {"", `{"preferred_username":"bob@example.com",` + mallory + `}`, ""},
+	} {
+		p := Provider{Domains: []string{"example.com"}, AddressTrust: c.trust}
+		if got := p.person(verifiedToken(t, c.claims), nil).Login; got != c.want {
+			t.Errorf("%s: trust %q, claims %s: got login %q, want %q", name, c.trust, c.claims, got, c.want)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"signpost/oidc"
 )
@@ -72,20 +73,23 @@ type Request struct {
 }
 
 // Client talks to identity providers. It is safe for use by many goroutines and
-// remembers for an hour what it discovered about each issuer.
+// remembers for an hour what it discovered about each issuer, up to a day if
+// the issuer cannot be asked again, and for ten seconds that it could not be asked.
 type Client struct {
 	http *http.Client
 	now  func() time.Time
 
+	asking singleflight.Group // by issuer
+
 	mu    sync.Mutex
-	known map[string]*known // by issuer
+	found map[string]finding // by issuer
 }
 
 // New makes a client on the transport of the given one, or on the default
 // transport if that is nil. Its requests end after 10 s, follow no redirects and
 // read at most 1 MiB, whatever the given one is set to. now is the clock.
 func New(client *http.Client, now func() time.Time) *Client {
-	return &Client{http: careful(client), now: now, known: map[string]*known{}}
+	return &Client{http: careful(client), now: now, found: map[string]finding{}}
 }
 
 // AuthCodeURL returns the URL to which the person's browser is sent. State, nonce
