@@ -141,6 +141,7 @@ func (p *program) walkDemo(ctx context.Context, s *stage.Stage, asJSON bool) err
 // showDemo says how to try it by hand.
 func (p *program) showDemo(s *stage.Stage, file string) {
 	w := p.stdout
+	verifier := rand.Text() + rand.Text()
 	d := s.World.Description()
 	fmt.Fprintf(w, "Signpost is up at %s, with two organisations. People who can sign in:\n\n", d.BaseURL)
 	for _, person := range d.People {
@@ -162,21 +163,31 @@ Try it:
   curl '%[1]s/scopes'
   SIGNPOST_SERVER=%[1]s go run ./cmd/signpost discover alice@example.test
 
-In a browser, sign in as alice up to the page that asks for her consent; allowing it leads back to a
-program on this machine that is not there, and shows the code in the address bar:
+In a browser, sign in as alice and allow it:
 
   %[2]s
 
-All of it, for programs: %[3]s
+The browser is then sent to a program on this machine that is not there. Its address bar shows the
+code; it works once and for ten minutes:
+
+  curl '%[1]s/token' -d grant_type=authorization_code -d client_id=open \
+    -d redirect_uri=%[3]s -d code_verifier=%[4]s -d code=THE-CODE
+
+With the access token that comes: curl -H 'Authorization: Bearer TOKEN' '%[1]s/configuration'
+
+All of it, for programs: %[5]s
 Ctrl-C stops everything.
-`, d.BaseURL, browserLink(d.BaseURL), file)
+`, d.BaseURL, browserLink(d.BaseURL, verifier), nobody, verifier, file)
 }
 
+// nobody is where the browser of somebody who tries the demo by hand is sent to.
+const nobody = "http://127.0.0.1:49152/nobody-listens-here"
+
 // browserLink is an authorization request that a person can open by hand.
-func browserLink(base string) string {
-	sum := sha256.Sum256([]byte(rand.Text() + rand.Text()))
+func browserLink(base, verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
 	return base + "/authorize?" + url.Values{
-		"client_id": {"open"}, "response_type": {"code"}, "redirect_uri": {"http://127.0.0.1:9/shown-in-the-address-bar"},
+		"client_id": {"open"}, "response_type": {"code"}, "redirect_uri": {nobody},
 		"scope":          {"openid offline_access urn:ietf:params:oauth:scope:mail"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 		"login_hint": {walker},
