@@ -69,7 +69,7 @@ func (p *program) declaration(file string) ([]directory.Tenant, error) {
 	}
 	src, err := io.ReadAll(io.LimitReader(in, maxDeclaration))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, err
 	}
 	return directory.Parse(file, src, p.lookup, os.ReadFile)
 }

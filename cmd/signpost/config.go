@@ -10,7 +10,10 @@ import (
 )
 
 func (p *program) config() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	c := &cobra.Command{
+		Use: "config", Short: "Look at the configuration",
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, // runs, so that cobra refuses a word it does not know
+	}
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with the configuration, and with a declaration",

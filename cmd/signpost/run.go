@@ -52,7 +52,7 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -62,7 +62,7 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	fmt.Fprintf(stderr, "signpost: %s\n", err)
 	code, hint := 1, ""
 	if wrongUsage(err) {
-		code, hint = 2, "see signpost --help"
+		code, hint = 2, "see "+c.CommandPath()+" --help"
 	}
 	if h, ok := errors.AsType[hinted](err); ok {
 		hint = h.hint

@@ -1,11 +1,21 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,11 +39,17 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("PORT", port)
+			e.Setenv("AUTHORIZE", "https://127.0.0.1:"+port+"/authorize?"+url.Values{
+				"client_id": {"open"}, "response_type": {"code"}, "redirect_uri": {"http://127.0.0.1/cb"}, "scope": {"openid"},
+				"code_challenge": {strings.Repeat("x", 43)}, "code_challenge_method": {"S256"},
+			}.Encode())
 			e.Setenv("SIGNPOST_DATA_DIR", filepath.Join(e.WorkDir, "data"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await,
+			"await":       await,
+			"certificate": certificate,
+			"header":      header,
 		},
 	})
 }
@@ -69,7 +85,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			continue
 		}
-		res, err := http.Get(args[0])
+		res, err := trusting.Get(args[0])
 		if err == nil {
 			_ = res.Body.Close() // only the status counts
 			if last = fmt.Sprint(res.StatusCode); last == want {
@@ -78,4 +94,47 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s answered %s, want %s", args[0], last, want)
+}
+
+// trusting believes every certificate: those of the scripts are made on the spot.
+var trusting = &http.Client{Transport: &http.Transport{
+	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+}}
+
+// header URL NAME REGEXP: the answer has a header of this name that matches.
+func header(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: header URL NAME REGEXP")
+	}
+	res, err := trusting.Get(args[0])
+	ts.Check(err)
+	ts.Check(res.Body.Close())
+	pattern, err := regexp.Compile(args[2])
+	ts.Check(err)
+	if values := res.Header.Values(args[1]); !slices.ContainsFunc(values, pattern.MatchString) {
+		ts.Fatalf("%s answered %d with %s %q, want one like %s", args[0], res.StatusCode, args[1], values, args[2])
+	}
+}
+
+// certificate CERT KEY: writes a certificate for 127.0.0.1 and its key.
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: certificate CERT KEY")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	for name, block := range map[string]*pem.Block{
+		args[0]: {Type: "CERTIFICATE", Bytes: cert},
+		args[1]: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(block), 0o600))
+	}
 }
