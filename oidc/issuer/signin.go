@@ -171,9 +171,10 @@ func (i *Issuer) refuse(ctx context.Context, e audit.Event, rule string, why err
 func (s SignIn) fresh(p oidc.Person) bool {
 	age := 0
 	switch {
+	case s.Ask.Prompt == promptLogin: // now, whatever max_age allows
 	case s.Ask.MaxAge != nil:
 		age = *s.Ask.MaxAge
-	case s.Ask.Prompt != promptLogin:
+	default:
 		return true
 	}
 	// auth_time has whole seconds, and the provider has its own clock.
