@@ -31,7 +31,7 @@ func (r *Realm) compileLinks() error {
 			webfinger.PropertyClientID: new(oidc.ClientOpen),
 		}},
 		{Rel: webfinger.RelScopes, Type: "application/json", Href: r.URL("/scopes")},
-		{Rel: webfinger.RelConfiguration, Type: "application/json", Href: r.URL("/configuration")},
+		{Rel: webfinger.RelConfiguration, Type: "application/json", Href: r.URL(oidc.ConfigurationPath)},
 	}
 	for _, link := range links {
 		b, err := json.Marshal(link)

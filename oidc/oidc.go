@@ -25,8 +25,6 @@ const (
 // (https://openid.net/specs/openid-connect-core-1_0.html#ScopeClaims and #OfflineAccess).
 const (
 	ScopeOpenID        = "openid"
-	ScopeProfile       = "profile"
-	ScopeEmail         = "email"
 	ScopeOfflineAccess = "offline_access"
 )
 

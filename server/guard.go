@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -44,7 +45,7 @@ func (s *Server) envelope(c *gin.Context) {
 		if fault := recover(); fault != nil {
 			s.Log.ErrorContext(c.Request.Context(), "panic", "request_id", id, "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
-				s.writeProblem(c, fmt.Errorf("panic"))
+				s.writeProblem(c, errors.New("panic"))
 			}
 		}
 		// The route's template, never the path or the query: those may name people.
@@ -124,16 +125,12 @@ func form(c *gin.Context) (url.Values, error) {
 		return nil, errMediaType
 	}
 	if err := c.Request.ParseForm(); err != nil {
-		if tooLarge(err) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, err
 		}
 		return nil, errBadForm
 	}
 	return c.Request.PostForm, nil
-}
-
-func tooLarge(err error) bool {
-	return classify(err).status == http.StatusRequestEntityTooLarge
 }
 
 func noRoute(c *gin.Context, _ *directory.Realm) error  { return directory.ErrNotFound }

@@ -11,6 +11,7 @@ import (
 
 	"signpost/directory"
 	"signpost/internal/audit"
+	"signpost/oidc"
 	"signpost/web"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) oauth(h handler) gin.HandlerFunc {
 		c.Header("Pragma", "no-cache")
 		if err := s.answer(c, h); err != nil {
 			f := s.fail(c, err)
-			if f.status == http.StatusUnauthorized && f.code == "invalid_client" {
+			if f.status == http.StatusUnauthorized && f.code == oidc.CodeInvalidClient {
 				c.Header("WWW-Authenticate", `Basic realm="signpost"`)
 			}
 			write(c, f.status, "application/json", object{"error": f.code, "error_description": f.sentence})

@@ -94,6 +94,6 @@ func (s *Server) scopeDocument(c *gin.Context, r *directory.Realm) error {
 
 func (s *Server) configurationSchema(c *gin.Context, r *directory.Realm) error {
 	c.Header("Cache-Control", "public, max-age=300")
-	send(c, http.StatusOK, "application/schema+json", configdoc.Schema(r.URL("/schemas/configuration.json")))
+	send(c, http.StatusOK, configdoc.SchemaMediaType, configdoc.Schema(r.URL("/schemas/configuration.json")))
 	return nil
 }

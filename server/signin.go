@@ -257,8 +257,8 @@ func organisation(r *directory.Realm) web.Organisation {
 	return o
 }
 
-// permissions says in words what the scopes open. Those that open nothing by
-// themselves (openid, offline_access) have sentences of their own on the page.
+// permissions says in words what the scopes open. offline_access is left out: how
+// long the sign-in lasts has a sentence of its own on the page.
 func permissions(r *directory.Realm, granted, lang string) []web.Permission {
 	var list []web.Permission
 	for _, word := range strings.Fields(granted) {

@@ -129,7 +129,7 @@ func TestKeysAreSealed(t *testing.T) {
 	r := newRig(t)
 	for i, k := range []kept{r.access, r.rsa, r.id} {
 		row := r.store.rows["example"][i]
-		for _, form := range privateBytes(k.signer) {
+		for _, form := range privateBytes(t, k.signer) {
 			if bytes.Contains(row.Sealed, form) {
 				t.Errorf("the row of kid %s holds the private key", k.id)
 			}
@@ -137,10 +137,15 @@ func TestKeysAreSealed(t *testing.T) {
 	}
 }
 
-func privateBytes(signer crypto.Signer) [][]byte {
+func privateBytes(t *testing.T, signer crypto.Signer) [][]byte {
+	t.Helper()
 	switch k := signer.(type) {
 	case *ecdsa.PrivateKey:
-		return [][]byte{k.D.Bytes()}
+		scalar, err := k.Bytes()
+		if err != nil {
+			t.Fatalf("read the private key: %v", err)
+		}
+		return [][]byte{scalar}
 	case *rsa.PrivateKey:
 		return [][]byte{k.D.Bytes(), k.Primes[0].Bytes(), k.Primes[1].Bytes()}
 	}
