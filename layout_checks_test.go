@@ -246,8 +246,10 @@ func TestLayoutChecks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := checks[c.check](load(t, files(c.tree)))
-			if c.check == "table" {
-				got = slices.DeleteFunc(got, func(p string) bool { return strings.Contains(p, "does not exist") })
+			if c.check == "table" { // a small tree lacks nearly everything
+				got = slices.DeleteFunc(got, func(p string) bool {
+					return strings.Contains(p, "does not exist") || strings.Contains(p, "nothing there imports it")
+				})
 			}
 			if len(got) != len(c.want) {
 				t.Fatalf("check %s found %q, want %q", c.check, got, c.want)
@@ -265,8 +267,27 @@ func TestLayoutChecks(t *testing.T) {
 func TestLayoutTableRefusesGonePackages(t *testing.T) {
 	t.Parallel()
 	got := checkTable(load(t, files("-- oidc/oidc.go --\npackage oidc\n")))
+	got = slices.DeleteFunc(got, func(p string) bool { return !strings.Contains(p, "does not exist") })
 	if want := len(arrows) + len(testPackages) - 1; len(got) != want {
 		t.Errorf("with one package left the check names %d that are gone, want %d: %q", len(got), want, got)
+	}
+}
+
+// A home in which nobody lives any more is refused, test files and other homes aside.
+func TestLayoutTableRefusesEmptyHomes(t *testing.T) {
+	t.Parallel()
+	const sqlHome = "internal/store is a home of database/sql"
+	for text, empty := range map[string]bool{
+		"-- internal/store/store.go --\npackage store\nimport \"database/sql\"\n":                false,
+		"-- internal/store/sqlite/open.go --\npackage sqlite\nimport \"database/sql/driver\"\n":  false,
+		"-- internal/store/store_test.go --\npackage store\nimport \"database/sql\"\n":           true,
+		"-- internal/cache/memory.go --\npackage cache\nimport \"database/sql\"\n":               true,
+		"-- internal/store/store.go --\npackage store\nimport \"github.com/pressly/goose/v3\"\n": true,
+	} {
+		got := checkTable(load(t, files(text)))
+		if slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, sqlHome) }) != empty {
+			t.Errorf("the home of database/sql is empty: want %v\n%s\n%q", empty, text, got)
+		}
 	}
 }
 

@@ -26,8 +26,7 @@ var words = []string{"oidc", "scopes", "webfinger", "configdoc", "internal/audit
 // only: a row may name the rows below it. docs/architecture.md tells the reasons.
 var arrows = map[string][]string{
 	// start and wiring
-	"cmd/signpost": concat(words, []string{"client", "directory", "internal/demo", "internal/demo/stage", "internal/service", "server", "web"},
-		[]string{"oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
+	"cmd/signpost": {"client", "directory", "internal/demo", "internal/demo/stage", "internal/service"},
 	"internal/service": concat(words, []string{"directory", "internal/cache", "internal/store", "server", "web"},
 		[]string{"oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
 	"internal/demo/stage": {"directory", "internal/demo", "internal/service"}, // the one place where demo and service meet
@@ -91,28 +90,23 @@ var forTests = concat(testPackages, []string{"internal/cache", "internal/store"}
 // imported. Paths on both sides stand for everything below them. Tests may use
 // them anywhere.
 var homes = map[string][]string{
-	"database/sql":                        {"internal/store"},
-	"github.com/coreos/go-oidc":           {"client", "internal/demo", "oidc/upstream"},
-	"github.com/emersion":                 {"internal/demo"},
-	"github.com/gin-gonic":                {"server"},
-	"github.com/go-jose":                  {"internal/demo", "oidc/issuer", "oidc/keys"},
-	"github.com/goccy/go-yaml":            {"directory", "internal/service"}, // the declared facts; the server's own configuration file
-	"github.com/golang-jwt":               {"internal/demo", "oidc/issuer", "oidc/keys"},
-	"github.com/jackc/pgx":                {"internal/store"},
-	"github.com/jellydator/ttlcache":      {"internal/cache"},
-	"github.com/knadh/koanf":              {"internal/service"},
-	"github.com/pressly/goose":            {"internal/store"},
-	"github.com/redis":                    {"internal/cache"},
-	"github.com/spf13":                    {"cmd/signpost"},
-	"github.com/tink-crypto":              {"internal/seal"},
-	"github.com/zitadel/oidc":             {"internal/demo"},
-	"golang.org/x/oauth2":                 {"client", "internal/demo", "oidc/upstream"},
-	"golang.org/x/time":                   {"internal/cache"},
-	"html/template":                       {"internal/demo", "web"},
-	"modernc.org/sqlite":                  {"internal/store"},
-	"github.com/caddyserver/certmagic":    {"internal/certs"},
-	"cel.dev/cel-go":                      {"internal/condition"},
-	"github.com/prometheus/client_golang": {"server"},
+	"database/sql":                   {"internal/store"},
+	"github.com/coreos/go-oidc":      {"client", "oidc/upstream"},
+	"github.com/emersion":            {"internal/demo"},
+	"github.com/gin-gonic":           {"server"},
+	"github.com/go-jose":             {"internal/demo", "oidc/keys"},
+	"github.com/goccy/go-yaml":       {"directory", "internal/service"}, // the declared facts; the server's own configuration file
+	"github.com/golang-jwt":          {"internal/demo", "oidc/keys"},
+	"github.com/jellydator/ttlcache": {"internal/cache"},
+	"github.com/knadh/koanf":         {"internal/service"},
+	"github.com/pressly/goose":       {"internal/store"},
+	"github.com/spf13":               {"cmd/signpost"},
+	"github.com/tink-crypto":         {"internal/seal"},
+	"github.com/zitadel/oidc":        {"internal/demo"},
+	"golang.org/x/oauth2":            {"client", "oidc/upstream"},
+	"golang.org/x/time":              {"internal/cache"},
+	"html/template":                  {"internal/demo", "web"},
+	"modernc.org/sqlite":             {"internal/store"},
 }
 
 // A check looks at the whole tree and says what is wrong with it, one line each.
@@ -186,7 +180,7 @@ func checkHomes(t *tree) (problems []string) {
 	return problems
 }
 
-// checkTable compares the table with the packages that exist.
+// checkTable compares the tables with the packages that exist and what they import.
 func checkTable(t *tree) (problems []string) {
 	known := concat(slices.Collect(maps.Keys(arrows)), testPackages)
 	found := []string{"."}
@@ -203,7 +197,24 @@ func checkTable(t *tree) (problems []string) {
 			problems = append(problems, fmt.Sprintf("package %s is in the table of layout_test.go and does not exist", pkg))
 		}
 	}
+	return concat(problems, t.emptyHomes())
+}
+
+// emptyHomes names the homes in which nothing imports the dependency.
+func (t *tree) emptyHomes() (problems []string) {
+	for _, dependency := range slices.Sorted(maps.Keys(homes)) {
+		for _, home := range homes[dependency] {
+			if !slices.ContainsFunc(t.sources, func(s source) bool { return !s.test && below(s.pkg, home) && s.needs(dependency) }) {
+				problems = append(problems, fmt.Sprintf("%s is a home of %s in layout_test.go, and nothing there imports it", home, dependency))
+			}
+		}
+	}
 	return problems
+}
+
+// needs reports whether the file imports a dependency or something below it.
+func (s source) needs(dependency string) bool {
+	return slices.ContainsFunc(s.imports(), func(imported string) bool { return below(imported, dependency) })
 }
 
 // checkPackageComments wants one comment for each package that is more than tests.

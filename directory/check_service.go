@@ -59,6 +59,8 @@ func (c *checker) service(s spot, t Tenant, service Service) {
 		c.problem(s.field("username"), "", "username is missing")
 	} else if err := checkTemplate(service.Username); err != nil {
 		c.problem(s.field("username"), "", "username: %v", err)
+	} else {
+		c.somebody(s.field("username"), service.Username)
 	}
 	c.oneForEach(s.field("username"), t, "username", service.Username)
 	c.name(s, "credential", service.Credential)
@@ -68,15 +70,41 @@ func (c *checker) service(s spot, t Tenant, service Service) {
 }
 
 // oneForEach refuses a template that may give two people of the tenant one name: a
-// login name is unique at one identity provider only, and a local part in one
-// domain only (R1).
+// login name is unique in one directory only, and a local part in one domain only (R1).
 func (c *checker) oneForEach(s spot, t Tenant, key, template string) {
-	if strings.Contains(template, "{login}") && len(t.IdentityProviders) > 1 {
+	if strings.Contains(template, "{login}") {
+		c.loginFromOneDirectory(s, t, key)
+	}
+	if strings.Contains(template, "{local}") && len(t.Domains) > 1 && !slices.ContainsFunc(unambiguous, func(form string) bool { return strings.Contains(template, form) }) {
+		c.problem(s, "use {address}, or one of "+strings.Join(unambiguous, ", "), "%s: the tenant has more than one domain, and two people in two of them may have one {local}", key)
+	}
+}
+
+func (c *checker) loginFromOneDirectory(s spot, t Tenant, key string) {
+	if len(t.IdentityProviders) > 1 {
 		c.problem(s, "use {address}", "%s: the tenant has more than one identity provider, and two of them may give two people one {login}", key)
+		return
 	}
-	if strings.Contains(template, "{local}") && !strings.Contains(template, "{domain}") && len(t.Domains) > 1 {
-		c.problem(s, "use {address}, or {domain} too", "%s: the tenant has more than one domain, and two people in two of them may have one {local}", key)
+	for _, p := range t.IdentityProviders {
+		if p.AddressTrust == TrustEmailVerified {
+			c.problem(s, "use {address}, or address_trust: directory if the provider is your own directory",
+				"%s: identity provider %s proves addresses, and no {login}", key, p.Name)
+		}
 	}
+}
+
+// unambiguous are the forms in which a local part and a domain name one person: no
+// domain holds the sign between them.
+var unambiguous = []string{"{local}@{domain}", "{local}/{domain}", "{domain}/{local}"}
+
+// somebody refuses a template for login names that gives everybody the same one.
+func (c *checker) somebody(s spot, template string) {
+	for _, person := range []string{"{address}", "{local}", "{login}", "{subject}"} {
+		if strings.Contains(template, person) {
+			return
+		}
+	}
+	c.problem(s, "use {address}", "username: %q names nobody in particular: every person would have the same login name", template)
 }
 
 // serviceTokens checks how its tokens look and how they are presented.

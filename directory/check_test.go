@@ -197,7 +197,10 @@ func TestR1TemplatesGiveEachPersonAName(t *testing.T) {
 		template           string
 		because            string // empty if it is good
 	}{
-		"login, one provider":                {1, 2, "{login}", ""},
+		"login, one provider":                {1, 2, "{login}", "proves addresses, and no {login}"},
+		"local and domain run together":      {1, 2, "{local}{domain}", local},
+		"local and domain by a dot":          {1, 2, "{local}.{domain}", local},
+		"local below its domain":             {1, 2, "{domain}/{local}", ""},
 		"login, two providers":               {2, 1, "{login}", login},
 		"login with more, two providers":     {2, 1, "x-{login}", login},
 		"login with a domain, two providers": {2, 2, "{login}@{domain}", login},
@@ -236,6 +239,28 @@ func TestR1TemplatesGiveEachPersonAName(t *testing.T) {
 				!strings.Contains(problems[0].Message, c.because) || !strings.Contains(problems[0].Hint, "use {address}")) {
 				t.Errorf("%s, %s: Check says\n%v\nwant one problem with %q, and {address} as the hint", what, key, problems, c.because)
 			}
+		}
+	}
+}
+
+// A directory's word about login names counts; a template without a person never does.
+func TestR1LoginNamesNeedADirectoryAndAPerson(t *testing.T) {
+	t.Parallel()
+	for template, c := range map[string]struct {
+		trust, want string // want is empty if it is good
+	}{
+		"{login}":                 {TrustDirectory, ""},
+		"{login}@example.test":    {TrustEmailVerified, "proves addresses, and no {login}"},
+		"shared":                  {TrustDirectory, "names nobody in particular"},
+		"postmaster@example.test": {TrustDirectory, "names nobody in particular"},
+		"{domain}":                {TrustDirectory, "names nobody in particular"},
+	} {
+		tenants := mustParse(t, installation)
+		tenants[0].IdentityProviders[0].AddressTrust = c.trust
+		tenants[0].Services[0].Username = template
+		problems := Check(tenants)
+		if c.want == "" && problems != nil || c.want != "" && (len(problems) != 1 || !strings.Contains(problems.Error(), c.want)) {
+			t.Errorf("%s with %s: Check says %v, want %q", template, c.trust, problems, c.want)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func TestSharedAudiences(t *testing.T) {
 		"profile":              {func(m, _ *Service) { m.Profile = ProfileRFC9068 }, "but not profile"},
 		"algorithm":            {func(m, _ *Service) { m.Algorithm = "RS256" }, "but not algorithm"},
 		"lifetime":             {func(m, _ *Service) { m.Lifetime = time.Hour }, "but not lifetime"},
-		"login name":           {func(m, _ *Service) { m.Username = "{login}" }, "but not username"},
+		"login name":           {func(m, _ *Service) { m.Username = "{subject}" }, "but not username"},
 		"in broad": {func(m, s *Service) {
 			m.Profile, s.Profile, m.InBroad = ProfileRFC9068, ProfileRFC9068, true
 		}, "but not in_broad"},

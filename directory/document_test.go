@@ -40,8 +40,8 @@ func TestDocument(t *testing.T) {
 	if calendars.Endpoints[0].URL != "https://dav.example.test/cal/example.test/alice/" || calendars.Resource != "https://dav.example.test/cal/" {
 		t.Errorf("calendars is %+v; want the template filled in and its prefix as resource", calendars)
 	}
-	if d.Files[0].Username != "alice" {
-		t.Errorf("files has the login name %q, want alice", d.Files[0].Username)
+	if d.Files[0].Username != "s-1" {
+		t.Errorf("files has the login name %q, want s-1", d.Files[0].Username)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestDocumentHoldsWhatIsGranted(t *testing.T) {
 		{"mail", ids(alice, scopes.Mail), "mail send"},
 		{"files and calendars", ids(alice, scopes.Files, scopes.Calendars), "calendars files"},
 		{"no login name", ids(Holder{Address: alice.Address}, scopes.Mail, scopes.Files), "mail send"},
-		{"no address", ids(Holder{Login: alice.Login}, scopes.Mail, scopes.Files), "files"},
+		{"no address", ids(Holder{Subject: alice.Subject}, scopes.Mail, scopes.Files), "files"},
 		{"a foreign address", ids(Holder{Address: "alice@gmail.com"}, scopes.Mail), ""},
 	} {
 		if c.got != c.want {

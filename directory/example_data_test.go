@@ -36,7 +36,7 @@ tenants:
       - id: files
         protocol: webdav
         endpoints: [{url: https://cloud.example.net/dav/}]
-        username: "{login}"
+        username: "{subject}"
   - name: other
     title: Another
     domains: [other.test]

@@ -20,7 +20,7 @@ tenants:
     identity_providers: [{name: staff, title: Staff, issuer: "https://login.one.test", client_id: signpost}]
     services:
       - {id: mail, protocol: imap, endpoints: [{host: Imap.One.test, port: 993, security: tls}]}
-      - {id: files, protocol: webdav, endpoints: [{url: "https://files.one.test/dav/{login}/x"}]}
+      - {id: files, protocol: webdav, endpoints: [{url: "https://files.one.test/dav/{subject}/x"}]}
   - name: two
     title: Two
 `)
@@ -47,7 +47,7 @@ tenants:
 		t.Errorf("service %+v\nwant %+v", got, mail)
 	}
 	files := Service{
-		ID: "files", Protocol: "webdav", Title: "files", Endpoints: []Endpoint{{URL: "https://files.one.test/dav/{login}/x"}}, Audience: "https://files.one.test/dav/",
+		ID: "files", Protocol: "webdav", Title: "files", Endpoints: []Endpoint{{URL: "https://files.one.test/dav/{subject}/x"}}, Audience: "https://files.one.test/dav/",
 		Scopes: []string{"urn:signpost:scope:files"}, Authentication: []string{"bearer"}, Username: "{address}", Profile: "rfc9068",
 		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, Order: 2,
 	}

@@ -33,6 +33,14 @@ func (r *Realm) Service(audience string) (Service, bool) {
 	return r.Services[i], true
 }
 
+// UsesLogin reports whether a service of the tenant fills {login} in.
+func (r *Realm) UsesLogin() bool {
+	return slices.ContainsFunc(r.Services, func(s Service) bool {
+		return strings.Contains(s.Username, "{login}") ||
+			slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return strings.Contains(e.URL, "{login}") })
+	})
+}
+
 // Supported is what the tenant can grant: the sign-in itself, that it lasts, and
 // every scope that opens one of its services.
 func (r *Realm) Supported() scopes.Set {

@@ -30,7 +30,7 @@ func (s *askedStore) away(method string) error {
 	return errAway
 }
 
-func (s *askedStore) SaveAccount(context.Context, string, issuer.Account, []string) (issuer.Account, error) {
+func (s *askedStore) SaveAccount(context.Context, string, issuer.Account) (issuer.Account, error) {
 	return issuer.Account{}, s.away("SaveAccount")
 }
 

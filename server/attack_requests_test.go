@@ -68,7 +68,7 @@ func TestOneEntryForEachRequest(t *testing.T) {
 	}
 	kept := &countingCache{}
 	a := newAlone(t, https, strings.Replace(declared, staff, strings.Join(many, "\n      - "), 1), func(d *server.Deps) {
-		kept.Cache, d.Issuer.Cache = d.Issuer.Cache, kept
+		kept.Cache, d.Issuer.Begun = d.Issuer.Begun, kept
 	})
 	p := a.ask(http.MethodGet, authorizeURL(https, nil))
 	p.isPage(t, http.StatusOK)

@@ -79,7 +79,7 @@ func newAlone(t testing.TB, base, declaration string, change func(*server.Deps))
 	snapshot, err := directory.Compile(base, tenants, revision)
 	must(t, err)
 	answers.Store(snapshot)
-	i := &issuer.Issuer{Store: db, Cache: memory, Keys: ring, Sealer: box, Audit: db, Now: time.Now}
+	i := &issuer.Issuer{Store: db, Cache: memory, Begun: memory, Keys: ring, Sealer: box, Audit: db, Now: time.Now}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 	pages, err := web.New()
 	must(t, err)

@@ -135,7 +135,7 @@ func (s *Server) callback(c *gin.Context, r *directory.Realm) error {
 		return err
 	}
 	cookie := browser(c, r)
-	signIn, err := s.Issuer.Resume(c.Request.Context(), r, p.Name, q.Get("state"), cookie)
+	signIn, err := s.Issuer.Resume(c.Request.Context(), r, p, q.Get("state"), cookie)
 	if err != nil {
 		return err
 	}

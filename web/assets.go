@@ -42,13 +42,6 @@ func loadAssets() ([]Asset, error) {
 // Assets returns everything that the pages load: the stylesheet and the images.
 func (p *Pages) Assets() []Asset { return slices.Clone(p.assets) }
 
-// Stylesheet returns the path and the content of the one stylesheet, which is
-// among the Assets too.
-func (p *Pages) Stylesheet() (path string, css []byte) {
-	i := slices.IndexFunc(p.assets, func(a Asset) bool { return a.name == "signpost.css" })
-	return p.assets[i].Path, p.assets[i].Body
-}
-
 func (p *Pages) assetPath(name string) (string, error) {
 	for _, a := range p.assets {
 		if a.name == name {

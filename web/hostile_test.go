@@ -26,7 +26,7 @@ func allPages(p *web.Pages, s, url string) map[string]func(io.Writer, string) er
 				Permissions: permissions, Action: url, Ticket: s})
 		},
 		"problem": func(w io.Writer, lang string) error {
-			return p.Problem(w, lang, web.Problem{Title: s, What: s, Next: s, RequestID: s, Help: url})
+			return p.Problem(w, lang, web.Problem{Title: s, RequestID: s, Help: url})
 		},
 		"home": func(w io.Writer, lang string) error {
 			return p.Home(w, lang, web.Home{Organisation: organisation, Declared: true, Issuer: url, Address: s})

@@ -99,13 +99,7 @@ func (p *Pages) Consent(w io.Writer, lang string, v Consent) error {
 
 // Problem writes the page that says what happened and what to do next.
 func (p *Pages) Problem(w io.Writer, lang string, v Problem) error {
-	if v.What == "" {
-		v.What = v.Title
-	}
-	if v.Next == "" {
-		v.Next = v.Title
-	}
-	v.Title, v.What, v.Next = p.problemKey(v.Title), p.problemKey(v.What), p.problemKey(v.Next)
+	v.Title = p.problemKey(v.Title)
 	return p.write(w, "problem", frame{Lang: lang, Help: v.Help, View: v})
 }
 

@@ -32,9 +32,6 @@ func TestEveryProblemHasItsOwnWords(t *testing.T) {
 				t.Errorf("%s: %q and %q say the same: %s", lang, key, other, got)
 			}
 			seen[got] = key
-			if all := problemText(t, p, lang, web.Problem{Title: key, What: key, Next: key, RequestID: "7f3kq9m2xw"}); all != got {
-				t.Errorf("%s: %q alone = %q, want the same as for every part: %q", lang, key, got, all)
-			}
 			if !strings.Contains(got, "7f3kq9m2xw") {
 				t.Errorf("%s: %q lacks the request id: %s", lang, key, got)
 			}
@@ -49,22 +46,10 @@ func TestUnknownProblemIsInternal(t *testing.T) {
 	for _, v := range []web.Problem{
 		{},
 		{Title: "no such key"},
-		{Title: "no such key", What: "nor this", Next: "nor this"},
 		{Title: "expired.title"},
-		{Title: web.ProblemInternal, What: web.ProblemInternal, Next: web.ProblemInternal},
 	} {
 		if got := problemText(t, p, "en", v); got != want {
 			t.Errorf("%+v = %q, want %q", v, got, want)
-		}
-	}
-}
-
-func TestProblemPartsHaveTheirOwnKeys(t *testing.T) {
-	t.Parallel()
-	got := problemText(t, newPages(t), "en", web.Problem{Title: web.ProblemBadClient, What: web.ProblemNotServed, Next: web.ProblemTooMany})
-	for _, want := range []string{"This program is not known here", "This host or address is not set up", "Wait a minute"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("page lacks %q: %s", want, got)
 		}
 	}
 }

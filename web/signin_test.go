@@ -138,7 +138,7 @@ func checkConsentFields(t *testing.T, form *html.Node) {
 	if len(buttons) != 2 {
 		t.Fatalf("%d buttons, want 2", len(buttons))
 	}
-	for i, want := range []string{web.DecisionAllow, web.DecisionDeny} {
+	for i, want := range []string{web.DecisionAllow, "deny"} {
 		kind, _ := attribute(buttons[i], "type")
 		name, _ := attribute(buttons[i], "name")
 		if value, _ := attribute(buttons[i], "value"); kind != "submit" || name != "decision" || value != want {
@@ -151,7 +151,7 @@ func TestConsentSaysWhoAndHowLong(t *testing.T) {
 	t.Parallel()
 	pages := testPages(newPages(t))
 	cases := map[string][]string{
-		"consent, open client":   {"Alice Example", "alice@example.test", "Example Organisation, signed in with Example staff", "Until you end it", "Not you?", "read, send and delete your mail"},
+		"consent, open client":   {"Alice Example", "alice@example.test", "Example Organisation, signed in with Example staff", "As long as the program keeps its access", "Not you?", "read, send and delete your mail"},
 		"consent, named program": {"alice@example.test", "For a short time."},
 		"consent, website":       {"Alice Example", "It learns that it is you who signed in, and nothing else."},
 	}

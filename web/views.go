@@ -55,7 +55,7 @@ type SignIn struct {
 }
 
 // Consent is the page after the identity provider. Its form posts "ticket" and
-// "decision" (DecisionAllow or DecisionDeny) to Action.
+// "decision" to Action.
 type Consent struct {
 	Asker        Asker
 	Organisation Organisation
@@ -68,20 +68,14 @@ type Consent struct {
 	Ticket       string // opaque; binds the form to this sign-in and this browser
 }
 
-// Values of the consent form's field "decision". Anything but DecisionAllow
-// means no.
-const (
-	DecisionAllow = "allow"
-	DecisionDeny  = "deny"
-)
+// DecisionAllow is the value of the consent form's field "decision" that means
+// yes. Anything else means no.
+const DecisionAllow = "allow"
 
-// Problem is the page for a request that cannot go on. Title, What and Next
-// are keys of the list below; an empty What or Next takes the key of Title,
-// and an unknown key is shown as ProblemInternal.
+// Problem is the page for a request that cannot go on: what happened, and what
+// the person does next.
 type Problem struct {
-	Title     string // what happened, in a few words
-	What      string // what happened, in a sentence
-	Next      string // what the person does next
+	Title     string // key of the list below; an unknown one is shown as ProblemInternal
 	RequestID string
 	Help      string // the organisation's help URL; may be empty
 }

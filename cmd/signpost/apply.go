@@ -22,9 +22,11 @@ func (p *program) apply() *cobra.Command {
 		Short: "Declare tenants, domains, identity providers and services",
 		Long: `Apply makes what a YAML file declares the truth, in one step or not at all, and
 prints what changed. A running service sees it within a second. Tenants that the
-file does not name stay as they are, unless --prune is given.`,
+file does not name stay as they are, unless --prune is given. What the file
+declares must fit the base URL that "signpost serve" served last; --base-url is
+needed only before its first start.`,
 	}
-	load := p.settings(c)
+	load := p.settings(c, "base_url", "data_dir", "secret_key_file")
 	file := c.Flags().StringP("file", "f", "", "file that declares tenants; - for standard input (required)")
 	prune := c.Flags().Bool("prune", false, "remove tenants that the file does not name, with their accounts")
 	dryRun := c.Flags().Bool("dry-run", false, "print what would change and change nothing")
@@ -38,7 +40,7 @@ file does not name stay as they are, unless --prune is given.`,
 		if err != nil {
 			return p.showProblems(err)
 		}
-		changes, err := service.Apply(c.Context(), config, declared, *prune, *dryRun)
+		changes, err := service.Apply(c.Context(), config, declared, service.ApplyOptions{Prune: *prune, DryRun: *dryRun})
 		for _, change := range changes {
 			fmt.Fprintln(p.stdout, change)
 		}
@@ -93,6 +95,10 @@ func (p *program) showProblems(err error) error {
 	for _, problem := range problems {
 		fmt.Fprintln(p.stderr, problem)
 	}
-	fmt.Fprintf(p.stderr, "signpost: %d to mend; nothing was changed\n", len(problems))
+	count := "1 problem"
+	if len(problems) != 1 {
+		count = fmt.Sprintf("%d problems", len(problems))
+	}
+	fmt.Fprintf(p.stderr, "signpost: %s; nothing was changed\n", count)
 	return failed{}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"signpost/directory"
 	"signpost/internal/service"
 )
 
@@ -17,20 +18,25 @@ func (p *program) config() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with the configuration, and with a declaration",
-		Long: `Check reads the settings as "signpost serve" would, and a declaration as
-"signpost apply" would, and says all that is wrong. It changes nothing.`,
+		Long: `Check reads settings, secret key, certificate and database as "signpost serve"
+would, and a declaration as "signpost apply" would, and says what is wrong. It
+changes nothing.`,
 	}
 	load := p.settings(check)
 	file := check.Flags().StringP("file", "f", "", "file that declares tenants, to be checked too")
-	check.RunE = func(_ *cobra.Command, _ []string) error {
+	check.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := load()
 		if err != nil {
 			return err
 		}
+		var declared []directory.Tenant
 		if *file != "" {
-			if _, err := p.declaration(*file); err != nil {
+			if declared, err = p.declaration(*file); err != nil {
 				return p.showProblems(err)
 			}
+		}
+		if err := service.Check(c.Context(), config, declared); err != nil {
+			return p.showProblems(err)
 		}
 		fmt.Fprintf(p.stdout, "listen    %s\nbase URL  %s\ndata      %s\nok\n", config.Listen, config.BaseURL, config.DataDir)
 		return nil
@@ -46,7 +52,7 @@ func (p *program) migrate() *cobra.Command {
 		Short: "Bring the database to the schema of this program",
 		Long:  `Migrate is what "signpost serve" does at its start. Make a copy of the data folder first.`,
 	}
-	load := p.settings(c)
+	load := p.settings(c, "data_dir", "secret_key_file")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := load()
 		if err != nil {
@@ -70,8 +76,22 @@ func (p *program) version() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("this program was built without build information")
 			}
-			fmt.Fprintf(p.stdout, "signpost %s %s\n", info.Main.Version, info.GoVersion)
+			fmt.Fprintln(p.stdout, versionLine(info))
 			return nil
 		},
 	}
+}
+
+// versionLine says what was built, from which commit if the build knows it.
+func versionLine(info *debug.BuildInfo) string {
+	line := "signpost " + info.Main.Version + " " + info.GoVersion
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			line += " " + s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			line += " modified"
+		}
+	}
+	return line
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 
@@ -27,9 +28,13 @@ domain the address and nothing else, and needs no password.`,
 	server := c.Flags().String("server", "", "ask this server instead of the address's domain (SIGNPOST_SERVER)")
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		at := *server
+		at, from := *server, "--server"
 		if at == "" {
 			at, _ = p.lookup("SIGNPOST_SERVER")
+			from = "SIGNPOST_SERVER"
+		}
+		if at != "" && !isServer(at) {
+			return usage{withHint(fmt.Errorf("%s is not the http or https URL of a server", from), "write https://id.example.com, without a path")}
 		}
 		sdk := &client.Client{Server: strings.TrimSuffix(at, "/")}
 		d, err := sdk.Discover(c.Context(), args[0])
@@ -42,6 +47,13 @@ domain the address and nothing else, and needs no password.`,
 		return printDiscovery(p.stdout, d)
 	}
 	return c
+}
+
+// isServer reports whether a URL has scheme and host and nothing else.
+func isServer(at string) bool {
+	u, err := url.Parse(strings.TrimSuffix(at, "/"))
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
+		u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 // discoverHint says what to try.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -112,12 +113,12 @@ func exactArgs(c *cobra.Command) {
 	}
 }
 
-// settings adds a flag for every setting of the service, and returns how to load
-// the configuration once the flags are parsed.
-func (p *program) settings(c *cobra.Command) func() (service.Config, error) {
+// settings adds the flags of the settings that a command uses, all if none is
+// named, and returns how to load the configuration once the flags are parsed.
+func (p *program) settings(c *cobra.Command, used ...string) func() (service.Config, error) {
 	flags := c.Flags()
 	for _, s := range service.Settings() {
-		if s.Flag != "" {
+		if s.Flag != "" && (len(used) == 0 || slices.Contains(used, s.Key)) {
 			flags.String(s.Flag, "", s.Usage+" ("+s.Env+")")
 		}
 	}

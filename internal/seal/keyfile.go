@@ -24,17 +24,19 @@ const maxKeyFile = 64 << 10
 // Whoever loses the file loses everything sealed: it belongs in the backup, apart
 // from the database.
 func LoadOrCreate(path string) (*Box, error) {
-	box, err := load(path)
+	box, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return box, err
 	}
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	return load(path)
+	return Load(path)
 }
 
-func load(path string) (*Box, error) {
+// Load is LoadOrCreate without the creation: the error is fs.ErrNotExist if there
+// is no such file.
+func Load(path string) (*Box, error) {
 	text, err := readKeyFile(path)
 	if err != nil {
 		return nil, err

@@ -163,7 +163,7 @@ func (s *Server) Apply(t testing.TB, declaration string) {
 	if err != nil {
 		t.Fatalf("parse declaration: %v", err)
 	}
-	if _, err := service.Apply(t.Context(), s.Config, tenants, false, false); err != nil {
+	if _, err := service.Apply(t.Context(), s.Config, tenants, service.ApplyOptions{Now: s.Clock.Now}); err != nil {
 		t.Fatalf("apply: %v", err)
 	}
 }

@@ -25,12 +25,16 @@ type Config struct {
 	// names, and the first tenant's issuer is this URL. It has no path, query
 	// or fragment, and is https unless it is a loopback address.
 	//
+	// "signpost apply" needs it only before the first start of the server: after it,
+	// the one that is served counts, and another one is refused.
+	//
 	// Default: the address of listen when that is a loopback address. Otherwise it
 	// must be set.
 	BaseURL string `koanf:"base_url" usage:"URL under which this installation is reached"`
 
 	// TLSCert is a file with the server's certificate and its chain, PEM. Give
-	// tls_key too.
+	// tls_key too. When the files change, as they do when the certificate is renewed,
+	// the server takes up the new ones within a minute, without a restart.
 	//
 	// Default: none, the server speaks plain HTTP. Optional.
 	TLSCert string `koanf:"tls_cert" usage:"file with the certificate chain (PEM)"`
@@ -57,9 +61,10 @@ type Config struct {
 	// SecretKey seals what must not be read in the database: 32 random bytes in
 	// base64. Several keys, one a line, are tried in turn; the first one seals. It
 	// is a secret, so there is no flag for it: give the variable, or better a
-	// file that only the server can read, with secret_key_file.
+	// file that only the server can read, with secret_key_file. A database opens only
+	// with the key that it was made with.
 	//
-	// Default: secret.key in the data folder, made at the first start. Optional.
+	// Default: secret.key in the data folder, made together with the database. Optional.
 	SecretKey directory.Secret `koanf:"secret_key" flag:"none"`
 
 	// SecretKeyFile is a file that holds what secret_key would. Only one of the two
@@ -84,6 +89,9 @@ type Config struct {
 	//
 	// Default: 600. Optional.
 	RequestsPerMinute int `koanf:"requests_per_minute" usage:"requests a minute from one address to sign-in and token endpoints"`
+
+	// Nobody set BaseURL: it is the default. What was served before is better knowledge.
+	baseURLAssumed bool
 }
 
 // Values that stand where nothing is set.
@@ -105,7 +113,10 @@ type Setting struct {
 func Settings() []Setting {
 	var settings []Setting
 	for field := range reflect.TypeFor[Config]().Fields() {
-		key := field.Tag.Get("koanf")
+		key, ok := field.Tag.Lookup("koanf")
+		if !ok {
+			continue
+		}
 		s := Setting{Key: key, Env: envPrefix + strings.ToUpper(key), Usage: field.Tag.Get("usage")}
 		if field.Tag.Get("flag") != "none" {
 			s.Flag = strings.ReplaceAll(key, "_", "-")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"signpost/directory"
+	"signpost/internal/seal"
 )
 
 // config makes the Config of the values that were read, and finds what
@@ -33,6 +34,7 @@ func (l *loader) config() Config {
 		l.exposure(c, listen)
 	}
 	c.BaseURL = l.baseURL(c, listen)
+	c.baseURLAssumed = l.text("base_url", "") == ""
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		l.problem("tls_cert and tls_key", "one is set without the other", "set both or neither")
 	}
@@ -180,7 +182,7 @@ func (l *loader) dataDir() string {
 func (l *loader) secretKey(name string) directory.Secret {
 	text := l.text("secret_key", "")
 	if name == "" {
-		return directory.Secret(text)
+		return l.usableKey("secret_key", text)
 	}
 	if text != "" {
 		l.problem(l.where("secret_key_file"), "secret_key is set too", "keep one of the two")
@@ -193,8 +195,20 @@ func (l *loader) secretKey(name string) directory.Secret {
 	}
 	if len(strings.TrimSpace(string(content))) == 0 {
 		l.problem(l.where("secret_key_file"), fmt.Sprintf("%q is empty", name), "put 32 random bytes in base64 into it")
+		return ""
 	}
-	return directory.Secret(content)
+	return l.usableKey("secret_key_file", string(content))
+}
+
+func (l *loader) usableKey(key, text string) directory.Secret {
+	if text == "" {
+		return ""
+	}
+	if _, err := seal.ParseKeys(text); err != nil {
+		l.problem(l.where(key), err.Error(), "give 32 random bytes in base64, several keys on a line each")
+		return ""
+	}
+	return directory.Secret(text)
 }
 
 func (l *loader) level(key string) slog.Level {

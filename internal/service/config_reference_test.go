@@ -63,6 +63,9 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	t.Parallel()
 	comments := fieldComments(t)
 	for field := range reflect.TypeFor[Config]().Fields() {
+		if !field.IsExported() {
+			continue
+		}
 		comment := comments[field.Name]
 		if !strings.HasPrefix(comment, field.Name+" ") {
 			t.Errorf("comment of %s is %q, want it to begin with the name", field.Name, comment)

@@ -25,6 +25,9 @@ func options(flags map[string]string, env []string, files map[string]string) Loa
 	}
 }
 
+// goodKey is 32 bytes in base64.
+const goodKey = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I="
+
 func TestLoadDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := Load(options(nil, nil, nil))
@@ -38,6 +41,7 @@ func TestLoadDefaults(t *testing.T) {
 		LogLevel:          slog.LevelInfo,
 		LogFormat:         "text",
 		RequestsPerMinute: 600,
+		baseURLAssumed:    true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Load with nothing set\n got %+v\nwant %+v", got, want)
@@ -67,7 +71,7 @@ func TestLoadGood(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
 		"signpost.yaml": "base_url: https://id.example.com\ntrusted_proxies: [10.1.2.3/8, 192.0.2.1]\nlisten: \":80\"\nrequests_per_minute: 30\n",
-		"key":           "a2V5\n",
+		"key":           goodKey + "\n",
 	}
 	for name, c := range map[string]struct {
 		flags map[string]string
@@ -108,11 +112,11 @@ func TestLoadGood(t *testing.T) {
 		},
 		"secret key from a file": {
 			env:   []string{"SIGNPOST_SECRET_KEY_FILE=key"},
-			check: func(c Config) (any, any) { return string(c.SecretKey), "a2V5\n" },
+			check: func(c Config) (any, any) { return string(c.SecretKey), goodKey + "\n" },
 		},
 		"secret key from the environment": {
-			env:   []string{"SIGNPOST_SECRET_KEY=a2V5"},
-			check: func(c Config) (any, any) { return string(c.SecretKey), "a2V5" },
+			env:   []string{"SIGNPOST_SECRET_KEY=" + goodKey},
+			check: func(c Config) (any, any) { return string(c.SecretKey), goodKey },
 		},
 		"the user's data folder": {
 			env:   []string{"XDG_DATA_HOME=/data"},
@@ -154,6 +158,7 @@ func TestLoadBad(t *testing.T) {
 		"list.yaml":    "- listen\n",
 		"lists.yaml":   "data_dir: [a, b]\n",
 		"empty":        "\n",
+		"words":        "no key at all\n",
 		"key":          "a2V5",
 	}
 	for name, c := range map[string]struct {
@@ -191,6 +196,8 @@ func TestLoadBad(t *testing.T) {
 		"secret key and its file":        {env: []string{"SIGNPOST_SECRET_KEY=a2V5", "SIGNPOST_SECRET_KEY_FILE=key"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: secret_key is set too"}},
 		"secret key file that is gone":   {env: []string{"SIGNPOST_SECRET_KEY_FILE=gone"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: open gone"}},
 		"secret key file that is empty":  {env: []string{"SIGNPOST_SECRET_KEY_FILE=empty"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: \"empty\" is empty"}},
+		"secret key that is too short":   {env: []string{"SIGNPOST_SECRET_KEY=a2V5"}, want: []string{"SIGNPOST_SECRET_KEY: seal: key 1 has 3 bytes"}},
+		"secret key file without base64": {env: []string{"SIGNPOST_SECRET_KEY_FILE=words"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: seal: key 1 is not base64"}},
 		"log level":                      {flags: map[string]string{"log-level": "loud"}, want: []string{"--log-level: \"loud\" is not a level"}},
 		"log format":                     {flags: map[string]string{"log-format": "xml"}, want: []string{"--log-format: \"xml\" is not a format"}},
 		"requests that are not a number": {flags: map[string]string{"requests-per-minute": "many"}, want: []string{"--requests-per-minute: \"many\" is not a number"}},
@@ -226,7 +233,7 @@ func TestLoadBad(t *testing.T) {
 // Whoever prints a configuration or an error of it must not print the key.
 func TestLoadNeverShowsTheSecretKey(t *testing.T) {
 	t.Parallel()
-	const key = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I="
+	const key = goodKey
 	c, err := Load(options(nil, []string{"SIGNPOST_SECRET_KEY=" + key}, nil))
 	if err != nil {
 		t.Fatalf("Load: %v", err)

@@ -6,19 +6,17 @@ package service
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"signpost/directory"
 	"signpost/internal/cache"
-	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
 	"signpost/oidc/exchange"
@@ -53,12 +51,14 @@ type Service struct {
 	Keys    *keys.Keys
 	Handler http.Handler
 
-	config Config
-	log    *slog.Logger
-	store  *store.Store
-	memory *cache.Memory
-	watch  time.Duration
-	facts  atomic.Int64 // revision of the facts that are served
+	config      Config
+	log         *slog.Logger
+	store       *store.Store
+	memory      *cache.Memory // consents, codes, counters
+	begun       *cache.Memory // sign-ins in flight
+	certificate *certificate  // nil without TLS
+	watch       time.Duration
+	facts       atomic.Int64 // revision of the facts that are served
 }
 
 // Open puts a service together: it opens and migrates the database, loads what is
@@ -72,23 +72,30 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 		}
 	}()
 
+	// What speaks TLS, before anything is made.
+	if c.TLSCert != "" {
+		if s.certificate, err = loadCertificate(c, p.Now, log); err != nil {
+			return nil, err
+		}
+	}
+
 	// Facts.
-	box, db, err := openData(ctx, c)
+	box, db, err := openData(ctx, c, true)
 	if err != nil {
 		return nil, err
 	}
 	s.store = db
 
 	// What may be lost.
-	s.memory = cache.NewMemory(cacheBytes)
+	s.memory, s.begun = cache.NewMemory(cacheBytes), cache.NewMemory(cacheBytes)
 
 	// Keys, sign-in, exchange.
 	s.Keys = keys.New(db, box, p.Now, p.Generate)
-	i := &issuer.Issuer{Store: db, Cache: s.memory, Keys: s.Keys, Sealer: box, Audit: db, Now: p.Now}
+	i := &issuer.Issuer{Store: db, Cache: s.memory, Begun: s.begun, Keys: s.Keys, Sealer: box, Audit: db, Now: p.Now}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 
 	// Everything declared, compiled.
-	if err := s.Reload(ctx); err != nil {
+	if err := s.compileAll(ctx); err != nil {
 		return nil, err
 	}
 
@@ -118,50 +125,25 @@ func (p Parts) ordinary() Parts {
 	return p
 }
 
-// openData opens the data folder: the key that seals, and the database, migrated.
-func openData(ctx context.Context, c Config) (*seal.Box, *store.Store, error) {
-	if err := makeDataDir(c.DataDir); err != nil {
-		return nil, nil, err
-	}
-	box, err := openBox(c)
+// compileAll compiles what is declared for the first time, and records by what it
+// can be compiled again: "signpost apply" accepts only what suits this base URL.
+func (s *Service) compileAll(ctx context.Context) error {
+	before, err := s.store.BaseURL(ctx)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	db, err := store.OpenSQLite(ctx, filepath.Join(c.DataDir, "signpost.db"), box)
+	err = s.Reload(ctx)
+	if misfit, ok := errors.AsType[misfitError](err); ok && before != "" && before != s.config.BaseURL {
+		return fmt.Errorf("%w; serve %s as before, or change that with \"signpost apply\" before you serve another base URL", misfit, before)
+	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if err := db.Migrate(ctx); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+	// Only now: the tenants' keys and secrets have proved the secret key.
+	if err := s.store.KeepKey(ctx); err != nil {
+		return err
 	}
-	return box, db, nil
-}
-
-// makeDataDir makes the data folder, or refuses one in which others could put files.
-func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("look at data folder: %w", err)
-	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("others may write to the data folder %s; run: chmod 700 %s", dir, dir)
-	}
-	return nil
-}
-
-// openBox finds the key that seals: as configured, or made at the first start.
-func openBox(c Config) (*seal.Box, error) {
-	if c.SecretKey == "" {
-		return seal.LoadOrCreate(filepath.Join(c.DataDir, "secret.key"))
-	}
-	parsed, err := seal.ParseKeys(string(c.SecretKey))
-	if err != nil {
-		return nil, err
-	}
-	return seal.New(parsed...)
+	return s.store.KeepBaseURL(ctx, s.config.BaseURL)
 }
 
 // Reload compiles what is declared now and makes the keys of new tenants. What was
@@ -176,9 +158,9 @@ func (s *Service) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load tenants: %w", err)
 	}
-	snapshot, err := directory.Compile(s.config.BaseURL, tenants, revision)
+	snapshot, err := compile(s.config.BaseURL, tenants, revision)
 	if err != nil {
-		return fmt.Errorf("compile tenants: %w", err)
+		return err
 	}
 	for _, t := range tenants {
 		if err := s.Keys.Ensure(ctx, t.Name); err != nil {
@@ -217,8 +199,9 @@ func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) err
 		drained <- srv.Shutdown(bounded)
 	}()
 	var err error
-	if s.config.TLSCert != "" {
-		err = srv.ServeTLS(l, s.config.TLSCert, s.config.TLSKey)
+	if s.certificate != nil {
+		srv.TLSConfig = &tls.Config{GetCertificate: s.certificate.get, MinVersion: tls.VersionTLS12}
+		err = srv.ServeTLS(l, "", "")
 	} else {
 		err = srv.Serve(l)
 	}
@@ -280,6 +263,7 @@ func (s *Service) Close() error {
 	}
 	if s.memory != nil {
 		s.memory.Close()
+		s.begun.Close()
 	}
 	return err
 }

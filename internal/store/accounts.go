@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -36,8 +38,8 @@ func (s *Store) Account(ctx context.Context, tenant, id string) (issuer.Account,
 
 // SaveAccount keeps what a sign-in proved. The ID and the time of creation of an
 // account that exists stay as they are; a new one without CreatedAt is created
-// at its first sign-in. Accounts of other issuers than the given ones make way.
-func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account, issuers []string) (issuer.Account, error) {
+// at its first sign-in.
+func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account) (issuer.Account, error) {
 	if a.CreatedAt.IsZero() {
 		a.CreatedAt = a.LastSignInAt
 	}
@@ -54,7 +56,7 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 		if err != nil {
 			return err
 		}
-		return claimNames(ctx, tx, tenant, saved, issuers)
+		return claimNames(ctx, tx, tenant, saved)
 	})
 	if err != nil {
 		return issuer.Account{}, fmt.Errorf("save account: %w", err)
@@ -63,14 +65,22 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 }
 
 // claimNames makes the account's addresses and login name its own and gives up
-// the ones it had before, or returns ErrTaken (R1).
-func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account, issuers []string) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM account_names WHERE tenant = $1 AND account_id = $2`, tenant, a.ID)
+// the ones it had before, or returns ErrTaken (R1). Whose word counts is read here,
+// in the same transaction: it may have changed while the person signed in.
+func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account) error {
+	own, err := loadSpeaker(ctx, tx, tenant, a.UpstreamIssuer)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM account_names WHERE tenant = $1 AND account_id = $2`, tenant, a.ID)
 	if err != nil {
 		return err
 	}
 	for name := range claims(a) {
-		if err := makeWay(ctx, tx, tenant, name, a, issuers); err != nil {
+		if !own.speaksFor(name, a.Addresses) {
+			return issuer.ErrUnvouched
+		}
+		if err := makeWay(ctx, tx, tenant, name, a.LastSignInAt); err != nil {
 			return err
 		}
 		free, err := affected(tx.ExecContext(ctx, `
@@ -86,18 +96,24 @@ func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account
 	return nil
 }
 
-// makeWay takes a name from an account whose identity provider was removed, with
-// everything that the name could still be used by: its addresses, login and grants.
-func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, a issuer.Account, issuers []string) error {
+// makeWay takes a name from an account for which no declared identity provider
+// claims it any more, with everything that the name could still be used by: the
+// account's addresses, login and grants.
+func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, now time.Time) error {
 	var holder, upstream string
+	var addresses []string
 	err := tx.QueryRowContext(ctx, `
-		SELECT accounts.id, accounts.upstream_issuer
+		SELECT accounts.id, accounts.upstream_issuer, accounts.addresses
 		FROM account_names JOIN accounts ON accounts.tenant = account_names.tenant AND accounts.id = account_names.account_id
-		WHERE account_names.tenant = $1 AND account_names.name = $2`, tenant, name).Scan(&holder, &upstream)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && slices.Contains(issuers, upstream) {
+		WHERE account_names.tenant = $1 AND account_names.name = $2`, tenant, name).Scan(&holder, &upstream, asJSON{&addresses})
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	theirs, err := loadSpeaker(ctx, tx, tenant, upstream)
+	if err != nil || theirs.speaksFor(name, addresses) {
 		return err
 	}
 	for _, statement := range []string{
@@ -110,11 +126,45 @@ func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, a issuer.Acco
 	}
 	ended, err := affected(tx.ExecContext(ctx, `
 		UPDATE grants SET ended_at = $3, ended_reason = $4
-		WHERE tenant = $1 AND account_id = $2 AND ended_at IS NULL`, tenant, holder, moment{&a.LastSignInAt}, reasonReplaced))
+		WHERE tenant = $1 AND account_id = $2 AND ended_at IS NULL`, tenant, holder, moment{&now}, reasonReplaced))
 	if err != nil || !ended {
 		return err
 	}
 	return ring(ctx, tx)
+}
+
+// speaker is an upstream issuer: the domains of all identity providers that a tenant
+// declares with it.
+type speaker []string
+
+func loadSpeaker(ctx context.Context, tx *sql.Tx, tenant, upstream string) (s speaker, err error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT domains FROM identity_providers WHERE tenant = $1 AND issuer = $2`, tenant, upstream)
+	if err != nil {
+		return s, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var domains []string
+		if err := rows.Scan(asJSON{&domains}); err != nil {
+			return s, err
+		}
+		s = append(s, domains...)
+	}
+	return s, rows.Err()
+}
+
+// speaksFor reports whether the issuer's word counts for a name of an account with
+// these addresses: for an address in one of its domains, and for a bare name
+// if it speaks for an address of the account at all (R1).
+func (s speaker) speaksFor(name string, addresses []string) bool {
+	if at := strings.LastIndexByte(name, '@'); at >= 0 {
+		return slices.Contains(s, name[at+1:])
+	}
+	return slices.ContainsFunc(addresses, func(address string) bool {
+		at := strings.LastIndexByte(address, '@')
+		return at >= 0 && slices.Contains(s, strings.ToLower(address[at+1:]))
+	})
 }
 
 // claims returns the names that only this account may have, folded, each once.

@@ -7,6 +7,7 @@ import (
 
 	"signpost/directory"
 	"signpost/internal/audit"
+	"signpost/internal/store"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
 )
@@ -23,7 +24,7 @@ func TestMethodsReportABrokenDatabase(t *testing.T) {
 	for method, call := range map[string]func() error{
 		"Tenants":     func() error { _, _, err := s.Tenants(ctx); return err },
 		"SaveTenants": func() error { _, err := s.SaveTenants(ctx, 0, nil, nil); return err },
-		"SaveAccount": func() error { _, err := s.SaveAccount(ctx, "example", issuer.Account{}, nil); return err },
+		"SaveAccount": func() error { _, err := s.SaveAccount(ctx, "example", issuer.Account{}); return err },
 		"Account":     func() error { _, err := s.Account(ctx, "example", "id"); return err },
 		"CreateGrant": func() error { return s.CreateGrant(ctx, "example", issuer.Grant{}, nil) },
 		"EndReplayed": func() error { _, err := s.EndReplayed(ctx, "example", nil, now, now); return err },
@@ -33,6 +34,10 @@ func TestMethodsReportABrokenDatabase(t *testing.T) {
 		"Rotate":      func() error { _, err := s.Rotate(ctx, "example", issuer.Rotation{}); return err },
 		"Keys":        func() error { _, err := s.Keys(ctx, "example"); return err },
 		"AddKey":      func() error { _, err := s.AddKey(ctx, "example", keys.Stored{}); return err },
+		"KeepKey":     func() error { return s.KeepKey(ctx) },
+		"CheckKey":    func() error { return s.CheckKey(ctx) },
+		"KeepBaseURL": func() error { return s.KeepBaseURL(ctx, "https://id.example.com") },
+		"BaseURL":     func() error { _, err := s.BaseURL(ctx); return err },
 		"Record":      func() error { return s.Record(ctx, audit.Event{At: now}) },
 		"Revision":    func() error { _, err := s.Revision(ctx); return err },
 		"Watch":       func() error { return s.Watch(ctx, time.Hour, func(int64) {}) },
@@ -45,7 +50,7 @@ func TestMethodsReportABrokenDatabase(t *testing.T) {
 		}
 		for _, answer := range []error{
 			directory.ErrNotFound, directory.ErrConflict,
-			issuer.ErrNotFound, issuer.ErrTaken, issuer.ErrReplayed, issuer.ErrReused, issuer.ErrEnded,
+			store.ErrKey, issuer.ErrNotFound, issuer.ErrTaken, issuer.ErrReplayed, issuer.ErrReused, issuer.ErrEnded,
 		} {
 			if errors.Is(err, answer) {
 				t.Errorf("%s of a closed store = %v, which claims %v", method, err, answer)

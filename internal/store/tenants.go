@@ -117,7 +117,7 @@ func (s *Store) openSecret(tenant, name string, sealed []byte) (directory.Secret
 	}
 	plain, err := s.sealer.Open(purposeSecret, sealed, []byte(tenant+"/"+name))
 	if err != nil {
-		return "", fmt.Errorf("open the client secret of %s/%s: %w", tenant, name, err)
+		return "", fmt.Errorf("open the client secret of %s/%s (was the secret key replaced?): %w", tenant, name, err)
 	}
 	return directory.Secret(plain), nil
 }

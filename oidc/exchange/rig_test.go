@@ -126,7 +126,7 @@ func newRig(t testing.TB) *rig {
 			t.Fatal(err)
 		}
 	}
-	r.Issuer = &issuer.Issuer{Store: db, Cache: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock}
+	r.Issuer = &issuer.Issuer{Store: db, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock}
 	r.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: r.Issuer})
 	return r
 }

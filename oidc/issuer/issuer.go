@@ -7,6 +7,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -56,7 +57,8 @@ type Sealer interface {
 // Register the grant types that live in other packages.
 type Issuer struct {
 	Store  Store
-	Cache  Cache
+	Cache  Cache // consents and codes, which only people who have signed in can fill
+	Begun  Cache // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
 	Keys   *keys.Keys
 	Sealer Sealer
 	Audit  audit.Log
@@ -100,12 +102,16 @@ func cacheKey(kind, tenant, secret string) string {
 	return kind + ":1:" + tenant + ":" + base64.RawURLEncoding.EncodeToString(digest(secret))
 }
 
-func (i *Issuer) put(ctx context.Context, key string, v any, ttl time.Duration) error {
-	b, err := json.Marshal(v)
-	if err != nil {
+// put keeps a value as JSON, which is not made for a page: escaping "<" would let a
+// stranger's request grow sixfold.
+func put(ctx context.Context, c Cache, key string, v any, ttl time.Duration) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return err
 	}
-	return i.Cache.Set(ctx, key, b, ttl)
+	return c.Set(ctx, key, b.Bytes(), ttl)
 }
 
 // busy is the answer when cache or store do not: try again, nothing has ended.
@@ -153,7 +159,6 @@ func StandingOf(r *directory.Realm, a Account) Standing {
 		if p.Issuer != a.UpstreamIssuer {
 			continue
 		}
-		s.Vouched, s.Login = true, a.Login
 		for _, address := range a.Addresses {
 			domain := address[strings.LastIndexByte(address, '@')+1:]
 			if slices.Contains(p.Domains, domain) && !slices.Contains(s.Addresses, address) {
@@ -162,7 +167,10 @@ func StandingOf(r *directory.Realm, a Account) Standing {
 		}
 	}
 	if len(s.Addresses) > 0 {
-		s.Address = s.Addresses[0]
+		s.Vouched, s.Address, s.Login = true, s.Addresses[0], a.Login
+	}
+	if strings.Contains(s.Login, "@") && !slices.Contains(s.Addresses, s.Login) {
+		s.Login = "" // it was in a domain that the provider lost
 	}
 	return s
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"signpost/directory"
@@ -30,7 +29,9 @@ var (
 
 // SignIn is a sign-in at an identity provider that is in flight.
 type SignIn struct {
+	Request   string    `json:"request"` // cache key of the request it answers
 	Provider  string    `json:"provider"`
+	Issuer    string    `json:"issuer"` // the provider's, as declared when it began
 	Nonce     string    `json:"nonce"`
 	Verifier  string    `json:"verifier"`
 	Browser   []byte    `json:"browser"` // digest of the browser's cookie
@@ -43,14 +44,18 @@ type begun struct {
 	Ask       Ask       `json:"ask"`
 	Browser   []byte    `json:"browser"` // digest of the browser's cookie
 	StartedAt time.Time `json:"started_at"`
+	Choices   int       `json:"choices"` // how often a provider was chosen
 }
+
+// maxChoices bounds what one request may leave in the cache.
+const maxChoices = 10
 
 // Begin keeps a request, bound to the browser that holds the cookie value, and
 // returns a ticket with which Choose goes on.
 func (i *Issuer) Begin(ctx context.Context, r *directory.Realm, a Ask, browser string) (ticket string, err error) {
 	ticket = secret("")
 	b := begun{Ask: a, Browser: digest(browser), StartedAt: i.Now()}
-	if err := i.put(ctx, cacheKey("ask", r.Name, ticket), b, signInTTL); err != nil {
+	if err := put(ctx, i.Begun, cacheKey("ask", r.Name, ticket), b, signInTTL); err != nil {
 		return "", busy("keep request", err)
 	}
 	return ticket, nil
@@ -60,26 +65,33 @@ func (i *Issuer) Begin(ctx context.Context, r *directory.Realm, a Ask, browser s
 // state to send upstream. The ticket stays: who comes back may choose again.
 // ErrGone, ErrOtherBrowser; directory.ErrNotFound if the provider may not sign this person in.
 func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, providerName, browser string) (state string, s SignIn, err error) {
-	value, found, err := i.Cache.Get(ctx, cacheKey("ask", r.Name, ticket))
+	key := cacheKey("ask", r.Name, ticket)
+	value, found, err := i.Begun.Get(ctx, key)
 	if err != nil {
 		return "", s, busy("read request", err)
 	}
 	var b begun
-	if !found || json.Unmarshal(value, &b) != nil {
+	if !found || json.Unmarshal(value, &b) != nil || b.Choices >= maxChoices {
 		return "", s, ErrGone
 	}
 	if subtle.ConstantTimeCompare(b.Browser, digest(browser)) != 1 {
 		return "", s, ErrOtherBrowser
 	}
-	if !slices.ContainsFunc(b.Ask.Providers(r), func(p directory.IdentityProvider) bool { return p.Name == providerName }) {
+	chosen := slices.IndexFunc(b.Ask.Providers(r), func(p directory.IdentityProvider) bool { return p.Name == providerName })
+	if chosen < 0 {
 		return "", s, directory.ErrNotFound
 	}
+	b.Choices++
+	if err := put(ctx, i.Begun, key, b, signInTTL); err != nil {
+		return "", s, busy("count choice", err)
+	}
 	s = SignIn{
-		Provider: providerName, Nonce: secret(""), Verifier: secret(""),
+		Request: key, Provider: providerName, Issuer: b.Ask.Providers(r)[chosen].Issuer,
+		Nonce: secret(""), Verifier: secret(""),
 		Browser: b.Browser, Ask: b.Ask, StartedAt: b.StartedAt,
 	}
 	state = secret("")
-	if err := i.put(ctx, cacheKey("sign-in", r.Name, state), s, signInTTL); err != nil {
+	if err := put(ctx, i.Begun, cacheKey("sign-in", r.Name, state), s, signInTTL); err != nil {
 		return "", SignIn{}, busy("keep sign-in", err)
 	}
 	return state, s, nil
@@ -87,14 +99,23 @@ func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, provide
 
 // Resume takes the sign-in that an answer from the identity provider belongs to.
 // State names tenant, provider and browser, and all are compared (R3): ErrGone,
-// ErrOtherBrowser.
-func (i *Issuer) Resume(ctx context.Context, r *directory.Realm, providerName, state, browser string) (SignIn, error) {
-	var s SignIn
-	value, found, err := i.Cache.Take(ctx, cacheKey("sign-in", r.Name, state))
-	if err != nil {
-		return s, busy("take sign-in", err)
+// ErrOtherBrowser. An answer that does not fit leaves the sign-in to its owner.
+func (i *Issuer) Resume(ctx context.Context, r *directory.Realm, p directory.IdentityProvider, state, browser string) (SignIn, error) {
+	key := cacheKey("sign-in", r.Name, state)
+	value, found, err := i.Begun.Get(ctx, key)
+	if _, err := readSignIn(value, found, err, p, browser); err != nil {
+		return SignIn{}, err
 	}
-	if !found || json.Unmarshal(value, &s) != nil || s.Provider != providerName {
+	value, found, err = i.Begun.Take(ctx, key)
+	return readSignIn(value, found, err, p, browser)
+}
+
+func readSignIn(value []byte, found bool, err error, p directory.IdentityProvider, browser string) (SignIn, error) {
+	var s SignIn
+	if err != nil {
+		return s, busy("read sign-in", err)
+	}
+	if !found || json.Unmarshal(value, &s) != nil || s.Provider != p.Name || s.Issuer != p.Issuer {
 		return SignIn{}, ErrGone
 	}
 	if subtle.ConstantTimeCompare(s.Browser, digest(browser)) != 1 {
@@ -105,6 +126,7 @@ func (i *Issuer) Resume(ctx context.Context, r *directory.Realm, providerName, s
 
 // Consent is a person who has signed in and has not yet said yes or no.
 type Consent struct {
+	Request   string    `json:"request"` // cache key of the request it answers
 	Ask       Ask       `json:"ask"`
 	Account   string    `json:"account"`
 	Name      string    `json:"name,omitempty"`
@@ -124,8 +146,8 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 	if !s.fresh(p) {
 		return "", &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
 	}
-	if len(r.IdentityProviders) > 1 && !strings.Contains(p.Login, "@") {
-		p.Login = "" // two providers may give one bare name to two people
+	if !r.UsesLogin() {
+		p.Login = "" // a name that nobody needs must not keep somebody else out
 	}
 	event := audit.Event{At: now, Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
 	if len(p.Addresses) == 0 {
@@ -134,9 +156,12 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
 		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
 		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: now, LastSignInAt: now,
-	}, issuers(r))
+	})
 	if errors.Is(err, ErrTaken) {
 		return "", i.refuse(ctx, event, "address-taken", ErrTaken)
+	}
+	if errors.Is(err, ErrUnvouched) {
+		return "", ErrGone
 	}
 	if err != nil {
 		return "", busy("save account", err)
@@ -146,11 +171,11 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 		return "", err
 	}
 	c := Consent{
-		Ask: s.Ask, Account: account.ID, Name: account.Name, Address: p.Addresses[0],
+		Request: s.Request, Ask: s.Ask, Account: account.ID, Name: account.Name, Address: p.Addresses[0],
 		Provider: s.Provider, Browser: s.Browser, AuthTime: p.AuthTime, CreatedAt: now,
 	}
 	ticket = secret("")
-	if err := i.put(ctx, cacheKey("consent", r.Name, ticket), c, consentTTL); err != nil {
+	if err := put(ctx, i.Cache, cacheKey("consent", r.Name, ticket), c, consentTTL); err != nil {
 		return "", busy("keep consent", err)
 	}
 	return ticket, nil
@@ -184,14 +209,6 @@ func (s SignIn) fresh(p oidc.Person) bool {
 
 // clockLeeway is by how much an identity provider's clock may be behind ours.
 const clockLeeway = 5 * time.Second
-
-func issuers(r *directory.Realm) []string {
-	var list []string
-	for _, p := range r.IdentityProviders {
-		list = append(list, p.Issuer)
-	}
-	return list
-}
 
 // Consent returns what the consent page shows. It changes nothing, so the page may be
 // loaded again. ErrGone, ErrOtherBrowser.
@@ -235,6 +252,10 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 	if err != nil {
 		return "", err
 	}
+	// The request is answered: its link in the browser's history begins nothing more.
+	if err := i.Begun.Delete(ctx, c.Request); err != nil {
+		return "", busy("forget request", err)
+	}
 	event := audit.Event{
 		At: i.Now(), Kind: audit.KindConsent, Tenant: r.Name, Account: c.Account, Client: c.Ask.ClientID,
 		Scope: c.Ask.Scope, Outcome: audit.Refused,
@@ -251,7 +272,7 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 		return "", err
 	}
 	codeValue := secret("spc_")
-	if err := i.put(ctx, cacheKey("code", r.Name, codeValue), code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime}, CodeTTL); err != nil {
+	if err := put(ctx, i.Cache, cacheKey("code", r.Name, codeValue), code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime}, CodeTTL); err != nil {
 		return "", busy("keep code", err)
 	}
 	return c.Ask.answer(r.Issuer, url.Values{"code": {codeValue}}), nil

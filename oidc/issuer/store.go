@@ -14,6 +14,9 @@ var (
 	// ErrTaken means that an address or login name belongs to another account of
 	// the tenant (R1). Refuse the sign-in, audit it, change nothing.
 	ErrTaken = errors.New("issuer: address or login name belongs to another account")
+	// ErrUnvouched means that what the tenant declares changed while the person signed
+	// in, and the identity provider's word counts no more. Ask to start again.
+	ErrUnvouched = errors.New("issuer: no identity provider speaks for this name")
 	// ErrReplayed means that the code was redeemed before. The first grant has
 	// been ended (RFC 6749, section 4.1.2). Answer invalid_grant.
 	ErrReplayed = errors.New("issuer: code was redeemed before")
@@ -77,11 +80,11 @@ type Store interface {
 	// SaveAccount finds the account of (UpstreamIssuer, UpstreamSubject), or makes
 	// it with a.ID, and updates addresses, login, name and last sign-in. It returns
 	// the account as stored. ErrTaken if an address or the login name (compared
-	// without case) belongs to another account of the tenant; then nothing is written.
-	// Issuers are those of the tenant's identity providers: an account of any other
-	// issuer has nobody who speaks for it, so it yields the names that it would keep
-	// from this one and its grants end with reason "replaced".
-	SaveAccount(ctx context.Context, tenant string, a Account, issuers []string) (Account, error)
+	// without case) belongs to another account of the tenant, ErrUnvouched if no
+	// declared identity provider with this issuer speaks for one of them; then nothing
+	// is written. Another account for which none speaks any more does not keep a name
+	// from this one: it loses its names, and its grants end with reason "replaced".
+	SaveAccount(ctx context.Context, tenant string, a Account) (Account, error)
 	// Account returns an account by its ID, or ErrNotFound.
 	Account(ctx context.Context, tenant, id string) (Account, error)
 

@@ -92,7 +92,7 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatalf("sign in: %v", err)
 	}
-	if got.Provider != "staff" || got.Issuer != idp.Issuer || got.Subject != "alice-1" || got.Login != "alice" || got.Name != "Alice Example" {
+	if got.Provider != "staff" || got.Issuer != idp.Issuer || got.Subject != "alice-1" || got.Login != "" || got.Name != "Alice Example" {
 		t.Errorf("got %+v, want Alice of %s", got, idp.Issuer)
 	}
 	if want := []string{"Alice@example.com"}; !slices.Equal(got.Addresses, want) {

@@ -130,11 +130,12 @@ func (p Provider) ownAddress(address string) (string, bool) {
 // mailbox or a folder as it stands.
 var bareLogin = regexp.MustCompile(`^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$`)
 
-// login returns a login name that may count, or "". One with a domain claims to be
-// an address, so it needs the same proof as one: people choose their
-// preferred_username at many a provider (R1, R2).
+// login returns a login name that may count, or "". People choose their
+// preferred_username at many a provider, so a bare one counts only where the
+// provider is the organisation's own directory, and one with a domain needs the
+// same proof as an address (R1, R2).
 func (p Provider) login(name string, trusted []string) string {
-	if bareLogin.MatchString(name) {
+	if bareLogin.MatchString(name) && p.AddressTrust == TrustDirectory {
 		return name
 	}
 	own, ok := p.ownAddress(name)

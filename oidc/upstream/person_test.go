@@ -179,7 +179,8 @@ func TestR2LoginNameWithADomainNeedsTheSameTrust(t *testing.T) {
 		"the verified address, shouted":  {TrustEmailVerified, `{"preferred_username":"MALLORY@EXAMPLE.COM",` + mallory + `}`, "mallory@example.com"},
 		"a letter that folds to another": {TrustEmailVerified, `{"preferred_username":"kim\u212A@example.com","email":"kimk@example.com","email_verified":true}`, ""},
 		"a verified foreign address":     {TrustEmailVerified, `{"preferred_username":"bob@other.example","email":"bob@other.example","email_verified":true}`, ""},
-		"a bare name needs no address":   {TrustEmailVerified, `{"preferred_username":"bob"}`, "bob"},
+		"a bare name that nobody proves": {TrustEmailVerified, `{"preferred_username":"bob",` + mallory + `}`, ""},
+		"the directory's bare name":      {TrustDirectory, `{"preferred_username":"bob"}`, "bob"},
 		"the directory's word":           {TrustDirectory, `{"preferred_username":"bob@Example.com"}`, "bob@example.com"},
 		"not for a foreign domain":       {TrustDirectory, `{"preferred_username":"bob@other.example"}`, ""},
 		"no trust declared":              {"", `{"preferred_username":"bob@example.com",` + mallory + `}`, ""},
@@ -206,6 +207,7 @@ func TestClaimsForLoginAndName(t *testing.T) {
 		"foreign login":    {Provider{Domains: []string{"example.com"}}, `{"preferred_username":"alice@other.example"}`, `{}`, "", ""},
 		"no userinfo used": {Provider{}, `{"preferred_username":"alice"}`, `null`, "alice", ""},
 	} {
+		c.p.AddressTrust = TrustDirectory
 		got := c.p.person(verifiedToken(t, c.idToken), testClaims(t, c.userinfo))
 		if got.Login != c.wantLogin || got.Name != c.wantName {
 			t.Errorf("%s: got login %q, name %q, want %q, %q", name, got.Login, got.Name, c.wantLogin, c.wantName)

@@ -90,7 +90,7 @@ func (s *Stage) open(ctx context.Context, o Options, address string) error {
 	if err != nil {
 		return fmt.Errorf("declare the demo: %w", err)
 	}
-	if _, err := service.Apply(ctx, config, tenants, true, false); err != nil {
+	if _, err := service.Apply(ctx, config, tenants, service.ApplyOptions{Prune: true}); err != nil {
 		return fmt.Errorf("apply the demo: %w", err)
 	}
 	s.Service, err = service.Open(ctx, config, o.Log, o.Parts)

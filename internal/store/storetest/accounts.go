@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/directory"
 	"signpost/oidc/issuer"
 )
 
@@ -56,6 +57,7 @@ func testR1Identity(t *testing.T, s Store) {
 	twin := account("bob")
 	twin.UpstreamSubject = account("alice").UpstreamSubject
 	twin.UpstreamIssuer = "https://guests.example.com"
+	twin.Addresses, twin.Login = []string{}, "" // guests speak for no domain
 	if got := saveAccount(t, s, "example", twin); got.ID != twin.ID {
 		t.Errorf("the same subject at another issuer is account %s, want %s", got.ID, twin.ID)
 	}
@@ -78,19 +80,19 @@ func testR1SecondClaimant(t *testing.T, s Store) {
 		"the login name":                       func(a *issuer.Account) { a.Login = "alice" },
 		"the login name in other case":         func(a *issuer.Account) { a.Login = "aLiCe" },
 		"an address as login name":             func(a *issuer.Account) { a.Login = "alice@example.com" },
-		"a login name as address":              func(a *issuer.Account) { a.Addresses = []string{"Alice"} },
+		"a login name as address":              func(a *issuer.Account) { a.Addresses = []string{"free@example.com", "Alice"} },
 		"a letter that folds to another":       func(a *issuer.Account) { a.Login = "\u212Aim" },
 		"an accented letter in another form":   func(a *issuer.Account) { a.Login = decomposed },
 		"an accented capital in another form":  func(a *issuer.Account) { a.Login = "RENE\u0301" },
 		"one free name and one that is taken":  func(a *issuer.Account) { a.Login, a.Addresses = "free", []string{"alice@example.net"} },
 		"one taken name and one that is free":  func(a *issuer.Account) { a.Login, a.Addresses = "alice", []string{"free@example.com"} },
-		"a name of each of two other accounts": func(a *issuer.Account) { a.Login, a.Addresses = "alice", []string{composed} },
+		"a name of each of two other accounts": func(a *issuer.Account) { a.Login, a.Addresses = "alice", []string{"free@example.com", composed} },
 	} {
 		mallory, bob := account("mallory"), account("bob")
 		bob.LastSignInAt = start.Add(time.Hour)
 		for _, claimant := range []issuer.Account{mallory, bob} {
 			change(&claimant)
-			if _, err := s.SaveAccount(t.Context(), "example", claimant, issuers); !errors.Is(err, issuer.ErrTaken) {
+			if _, err := s.SaveAccount(t.Context(), "example", claimant); !errors.Is(err, issuer.ErrTaken) {
 				t.Errorf("%s: SaveAccount = %v, want ErrTaken", name, err)
 			}
 		}
@@ -124,7 +126,7 @@ func testR1NameGivenUp(t *testing.T, s Store) {
 	heir := account("heir")
 	heir.Addresses, heir.Login = []string{"alice@example.com"}, "alice"
 	saveAccount(t, s, "example", heir)
-	if _, err := s.SaveAccount(t.Context(), "example", account("alice"), issuers); !errors.Is(err, issuer.ErrTaken) {
+	if _, err := s.SaveAccount(t.Context(), "example", account("alice")); !errors.Is(err, issuer.ErrTaken) {
 		t.Errorf("taking a name back that has a new owner = %v, want ErrTaken", err)
 	}
 	got, err := s.Account(t.Context(), "example", moved.ID)
@@ -139,7 +141,7 @@ func testR1RacingClaimants(t *testing.T, s Store) {
 	race(t, s, func(racer int, engine Engine) {
 		a := account(fmt.Sprintf("racer-%d", racer))
 		a.Addresses = []string{a.Addresses[0], "postmaster@example.com"}
-		_, err := engine.SaveAccount(t.Context(), "example", a, issuers)
+		_, err := engine.SaveAccount(t.Context(), "example", a)
 		switch {
 		case err == nil:
 			won.Add(1)
@@ -163,7 +165,7 @@ func testR1RacingSignIns(t *testing.T, s Store) {
 	race(t, s, func(racer int, engine Engine) {
 		a := account("alice")
 		a.ID = fmt.Sprintf("proposed-%d", racer)
-		saved, err := engine.SaveAccount(t.Context(), "example", a, issuers)
+		saved, err := engine.SaveAccount(t.Context(), "example", a)
 		if err != nil {
 			t.Errorf("SaveAccount by racer %d: %v", racer, err)
 		}
@@ -176,11 +178,11 @@ func testR1RacingSignIns(t *testing.T, s Store) {
 	}
 }
 
-// An account that nobody speaks for any more keeps its names until somebody whom
-// a provider names comes for them; then it is nobody, and what it had has ended.
-func testR1NameOfAnAccountWithoutProvider(t *testing.T, s Store) {
+// What is declared when the account is saved decides who may have a name: the
+// identity provider that speaks for its domain, and no account of any other.
+func testR1NameGoesToWhoIsSpokenFor(t *testing.T, s Store) {
 	seed(t, s)
-	old := createGrant(t, s, "example") // alice's
+	old := createGrant(t, s, "example") // alice's, by staff
 	bystander := saveAccount(t, s, "example", account("bob"))
 	bobs := grant(bystander, "bob's code")
 	bobs.ID = "bobs-grant"
@@ -189,11 +191,25 @@ func testR1NameOfAnAccountWithoutProvider(t *testing.T, s Store) {
 	}
 	heir := account("alice")
 	heir.ID, heir.UpstreamIssuer = "heir", "https://new.example.com"
-	if _, err := s.SaveAccount(t.Context(), "example", heir, append([]string{heir.UpstreamIssuer}, issuers...)); !errors.Is(err, issuer.ErrTaken) {
-		t.Errorf("taking the names of an account whose provider is there = %v, want ErrTaken", err)
+	if _, err := s.SaveAccount(t.Context(), "example", heir); !errors.Is(err, issuer.ErrUnvouched) {
+		t.Errorf("an account of a provider that is not declared = %v, want ErrUnvouched", err)
 	}
-	if _, err := s.SaveAccount(t.Context(), "example", heir, []string{heir.UpstreamIssuer}); err != nil {
-		t.Fatalf("taking the names of an account whose provider is gone: %v", err)
+
+	both := exampleTenant()
+	both.IdentityProviders = append(both.IdentityProviders, directory.IdentityProvider{
+		Name: "new", Title: "New", Issuer: heir.UpstreamIssuer, ClientID: "signpost", Scopes: []string{"openid"},
+		Domains: []string{"example.com", "example.net"}, AddressTrust: directory.TrustEmailVerified,
+	})
+	base := save(t, s, revision(t, s), both)
+	if _, err := s.SaveAccount(t.Context(), "example", heir); !errors.Is(err, issuer.ErrTaken) {
+		t.Errorf("taking the names of an account that is spoken for = %v, want ErrTaken", err)
+	}
+
+	// The domains move to the new provider; the old one stays for another.
+	both.IdentityProviders[0].Domains = []string{"example.biz"}
+	save(t, s, base, both)
+	if _, err := s.SaveAccount(t.Context(), "example", heir); err != nil {
+		t.Fatalf("taking the names of an account that nobody speaks for: %v", err)
 	}
 	mustBeEnded(t, s, "example", old.ID, "replaced")
 	mustLive(t, s, "example", bobs.ID)
@@ -204,8 +220,12 @@ func testR1NameOfAnAccountWithoutProvider(t *testing.T, s Store) {
 	if got, err := s.Account(t.Context(), "example", bystander.ID); err != nil || !reflect.DeepEqual(got, bystander) {
 		t.Errorf("an account that had none of the names = %+v, %v, want %+v", got, err, bystander)
 	}
-	// If the provider comes back, the name has a new owner all the same.
-	if _, err := s.SaveAccount(t.Context(), "example", account("alice"), append([]string{heir.UpstreamIssuer}, issuers...)); !errors.Is(err, issuer.ErrTaken) {
-		t.Errorf("coming back for the names = %v, want ErrTaken", err)
+
+	// Who was still signing in at the old provider comes too late, and changes nothing.
+	if _, err := s.SaveAccount(t.Context(), "example", account("alice")); !errors.Is(err, issuer.ErrUnvouched) {
+		t.Errorf("a sign-in that the old provider ends now = %v, want ErrUnvouched", err)
+	}
+	if got, err := s.Account(t.Context(), "example", heir.ID); err != nil || !reflect.DeepEqual(got.Addresses, heir.Addresses) {
+		t.Errorf("the new account = %+v, %v, want its addresses kept", got, err)
 	}
 }

@@ -27,6 +27,10 @@ type Engine interface {
 	audit.Log
 	Revision(ctx context.Context) (int64, error)
 	Watch(ctx context.Context, every time.Duration, changed func(revision int64)) error
+	KeepKey(ctx context.Context) error
+	CheckKey(ctx context.Context) error
+	KeepBaseURL(ctx context.Context, base string) error
+	BaseURL(ctx context.Context) (string, error)
 }
 
 // Store is a new, migrated and empty database with an engine on it.
@@ -66,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R1AnAccountIsIssuerAndSubject", testR1Identity},
 		{"R1ASecondClaimantIsRefused", testR1SecondClaimant},
 		{"R1ANameGivenUpIsFree", testR1NameGivenUp},
-		{"R1AnAccountWithoutProviderMakesWay", testR1NameOfAnAccountWithoutProvider},
+		{"R1ANameGoesToWhoIsSpokenFor", testR1NameGoesToWhoIsSpokenFor},
 		{"R1RacingClaimantsOneWins", testR1RacingClaimants},
 		{"R1RacingSignInsMakeOneAccount", testR1RacingSignIns},
 
@@ -85,6 +89,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R18EndedUnknownAndForeign", testR18NotAnswered},
 		{"R18RacingRotationsOneWins", testR18Race},
 		{"R18RacingRotationsWithinTheLimitAllSucceed", testR18RaceWithinLimit},
+
+		{"TheBaseURLIsKept", testBaseURL},
+		{"TheSecretKeyIsKnownAgain", testKeyCheck},
 
 		{"KeysComeBackOldestFirst", testKeys},
 		{"OfManyKeysTheFirstIsKept", testRacingKeys},
@@ -192,11 +199,13 @@ func otherTenant() directory.Tenant {
 		Placement: directory.PlacementPath,
 		Title:     "Other Organisation",
 		Domains:   []directory.Domain{{Name: "example.org", Verification: directory.VerificationOperator}},
+		// The same issuer as the tenant example's, so that one person can have an account at both.
+		IdentityProviders: []directory.IdentityProvider{{
+			Name: "staff", Title: "Staff", Issuer: "https://login.example.com/realms/staff", ClientID: "other",
+			Scopes: []string{"openid"}, Domains: []string{"example.com", "example.net"}, AddressTrust: directory.TrustEmailVerified,
+		}},
 	}
 }
-
-// issuers are those of the identity providers that speak for the accounts here.
-var issuers = []string{"https://login.example.com/realms/staff", "https://guests.example.com"}
 
 // account returns a person who has signed in at the identity provider "staff".
 func account(name string) issuer.Account {
@@ -214,7 +223,7 @@ func account(name string) issuer.Account {
 
 func saveAccount(t *testing.T, s Engine, tenant string, a issuer.Account) issuer.Account {
 	t.Helper()
-	saved, err := s.SaveAccount(t.Context(), tenant, a, issuers)
+	saved, err := s.SaveAccount(t.Context(), tenant, a)
 	if err != nil {
 		t.Fatalf("SaveAccount(%s, %s): %v", tenant, a.ID, err)
 	}

@@ -15,7 +15,7 @@ func testBell(t *testing.T, s Store) {
 		do   func() error
 		want int64
 	}{
-		{"a sign-in", func() error { _, err := s.SaveAccount(t.Context(), "example", account("alice"), issuers); return err }, 0},
+		{"a sign-in", func() error { _, err := s.SaveAccount(t.Context(), "example", account("alice")); return err }, 0},
 		{"a grant", func() error { return s.CreateGrant(t.Context(), "example", grant(account("alice"), "quiet"), nil) }, 0},
 		{"a rotation", func() error {
 			_, err := s.Rotate(t.Context(), "example", rotation("first", "second", start))

@@ -116,6 +116,14 @@ CREATE TABLE identity_providers (
     CONSTRAINT identity_providers_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
 ) STRICT;
 
+CREATE TABLE installation (
+    id        INTEGER NOT NULL,
+    base_url  TEXT    NOT NULL, -- under which it was served last; empty before the first time
+    key_check BLOB    NOT NULL, -- a known text, sealed: it opens with the secret key of this database
+    CONSTRAINT installation_pkey PRIMARY KEY (id),
+    CONSTRAINT installation_one_row_check CHECK (id = 1)
+) STRICT;
+
 CREATE TABLE refresh_tokens (
     tenant           TEXT    NOT NULL,
     hash             BLOB    NOT NULL,
