@@ -52,9 +52,11 @@ func prepare(ctx context.Context, db *store.Store, migrate, isNew bool) error {
 		return err
 	}
 	if isNew {
-		return db.KeepKey(ctx)
+		if err := db.KeepKey(ctx); err != nil {
+			return err
+		}
 	}
-	return checkKey(ctx, db)
+	return checkKey(ctx, db) // of a new one too: somebody else may have made it in this moment
 }
 
 // checkKey says which key is wanted if the database was sealed with another one.
