@@ -177,6 +177,10 @@ func TestCheckDenies(t *testing.T) {
 		"hybrid":                         {with("response_type", "code id_token"), oidc.CodeUnsupportedResponseType},
 		"response_mode=fragment":         {with("response_mode", "fragment"), oidc.CodeInvalidRequest},
 		"response_mode=form_post":        {with("response_mode", "form_post"), oidc.CodeInvalidRequest},
+		"no PKCE at all": {ask(func(q url.Values) {
+			q.Del("code_challenge")
+			q.Del("code_challenge_method")
+		}), oidc.CodeInvalidRequest},
 		"no code_challenge":              {with("code_challenge"), oidc.CodeInvalidRequest},
 		"empty code_challenge":           {with("code_challenge", ""), oidc.CodeInvalidRequest},
 		"method plain":                   {with("code_challenge_method", "plain"), oidc.CodeInvalidRequest},
