@@ -170,13 +170,13 @@ func TestCheckDenies(t *testing.T) {
 		q    url.Values
 		code string
 	}{
-		"request":                        {with("request", "eyJ"), oidc.CodeRequestNotSupported},
-		"request_uri":                    {with("request_uri", "urn:x"), oidc.CodeRequestURINotSupported},
-		"no response_type":               {with("response_type"), oidc.CodeInvalidRequest},
-		"implicit":                       {with("response_type", "token"), oidc.CodeUnsupportedResponseType},
-		"hybrid":                         {with("response_type", "code id_token"), oidc.CodeUnsupportedResponseType},
-		"response_mode=fragment":         {with("response_mode", "fragment"), oidc.CodeInvalidRequest},
-		"response_mode=form_post":        {with("response_mode", "form_post"), oidc.CodeInvalidRequest},
+		"request":                 {with("request", "eyJ"), oidc.CodeRequestNotSupported},
+		"request_uri":             {with("request_uri", "urn:x"), oidc.CodeRequestURINotSupported},
+		"no response_type":        {with("response_type"), oidc.CodeInvalidRequest},
+		"implicit":                {with("response_type", "token"), oidc.CodeUnsupportedResponseType},
+		"hybrid":                  {with("response_type", "code id_token"), oidc.CodeUnsupportedResponseType},
+		"response_mode=fragment":  {with("response_mode", "fragment"), oidc.CodeInvalidRequest},
+		"response_mode=form_post": {with("response_mode", "form_post"), oidc.CodeInvalidRequest},
 		"no PKCE at all": {ask(func(q url.Values) {
 			q.Del("code_challenge")
 			q.Del("code_challenge_method")
