@@ -2,10 +2,12 @@ package issuer_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"signpost/internal/cache"
 	"signpost/oidc/issuer"
 )
 
@@ -40,5 +42,39 @@ func TestRequestsLeaveLittleBehind(t *testing.T) {
 	}
 	if sent := len(q.Encode()); cache.largest == 0 || cache.largest > sent {
 		t.Errorf("the request leaves %d bytes, want some, and no more than the %d that were sent", cache.largest, sent)
+	}
+}
+
+// A sign-in is answered by the issuer that it was begun at, and by no other that has
+// got its provider's name meanwhile.
+func TestR3AnswerOfAnotherIssuerUnderTheSameName(t *testing.T) {
+	t.Parallel()
+	r := realm(t, "example")
+	memory := cache.NewMemory(1 << 20)
+	t.Cleanup(memory.Close)
+	i := &issuer.Issuer{Begun: memory, Now: time.Now}
+	a, err := i.Check(r, ask(nil))
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	ticket, err := i.Begin(t.Context(), r, a, "browser")
+	if err != nil {
+		t.Fatalf("Begin: %v", err)
+	}
+	state, _, err := i.Choose(t.Context(), r, ticket, "staff", "browser")
+	if err != nil {
+		t.Fatalf("Choose: %v", err)
+	}
+	p, err := issuer.Provider(r, "staff")
+	if err != nil {
+		t.Fatalf("Provider: %v", err)
+	}
+	moved := p
+	moved.Issuer = "https://elsewhere.example.test"
+	if _, err := i.Resume(t.Context(), r, moved, state, "browser"); !errors.Is(err, issuer.ErrGone) {
+		t.Errorf("Resume for another issuer = %v, want ErrGone", err)
+	}
+	if _, err := i.Resume(t.Context(), r, p, state, "browser"); err != nil {
+		t.Errorf("Resume for the issuer that was asked = %v, want the sign-in", err)
 	}
 }
