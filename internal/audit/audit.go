@@ -1,6 +1,7 @@
 // Package audit has the words for what an owner wants to know afterwards: who
-// signed in, which token was made or refused and by which rule. Logs are for
-// operators and hold nothing personal; audit is for owners and names the account.
+// signed in, which token was made or refused and by which rule, and the Queue in
+// which events wait until they are kept. Logs are for operators and hold nothing
+// personal; audit is for owners and names the account.
 package audit
 
 import (
@@ -40,8 +41,14 @@ const (
 	Refused = "refused"
 )
 
-// Log takes events. Implemented by internal/store. An event that cannot be kept is an error
-// and the action that it describes must not go on.
+// Log takes events. An event that it cannot take is an error, and the action that the event
+// describes must not go on.
+//
+// What nil promises differs. From internal/store it means that the event has reached the
+// disk. From a Queue it means that the event is in the memory of this process and will
+// be kept in its turn, however long the database is away; it is lost if the process is
+// killed before (docs/decisions/0006-known-grants-and-audit-queue.md). Whoever
+// needs the first, as what changes the declared facts does, takes the store itself.
 type Log interface {
 	Record(ctx context.Context, e Event) error
 }
