@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,6 +23,9 @@ import (
 	"signpost/oidc/keys"
 	"signpost/scopes"
 )
+
+// maxStale is how long known grants count without the database.
+const maxStale = 5 * time.Minute
 
 const (
 	base        = "https://id.example.test"
@@ -79,6 +83,15 @@ type rig struct {
 	realm, other *directory.Realm
 	audit        *recorder
 	now          time.Time
+	db           *store.Store
+	reopen       func() *store.Store // the database once more, after it was closed
+}
+
+// noFeed tells of no end, so that what a test finds ended it has not heard there.
+type noFeed struct{}
+
+func (noFeed) Ended(context.Context, int64) ([]issuer.EndedGrant, int64, error) {
+	return nil, 0, errors.New("there is no feed")
 }
 
 func newRig(t testing.TB) *rig {
@@ -89,17 +102,22 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signpost.db"), box)
-	if err != nil {
-		t.Fatal(err)
-	}
-	memory := cache.NewMemory(8 << 20)
-	t.Cleanup(func() {
-		memory.Close()
-		if err := db.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
+	file := filepath.Join(t.TempDir(), "signpost.db")
+	r.reopen = func() *store.Store {
+		db, err := store.OpenSQLite(t.Context(), file, box)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Errorf("close the store: %v", err)
+			}
+		})
+		return db
+	}
+	db := r.reopen()
+	memory := cache.NewMemory(8 << 20)
+	t.Cleanup(memory.Close)
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +144,9 @@ func newRig(t testing.TB) *rig {
 			t.Fatal(err)
 		}
 	}
-	r.Issuer = &issuer.Issuer{Store: db, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock}
+	r.db = db
+	known := issuer.NewKnown(db, noFeed{}, maxStale, clock)
+	r.Issuer = &issuer.Issuer{Store: db, Known: known, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock}
 	r.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: r.Issuer})
 	return r
 }
@@ -156,6 +176,15 @@ func generate() func(algorithm string) (crypto.Signer, error) {
 // code signs somebody in and allows, and returns the code.
 func (r *rig) code(t testing.TB, realm *directory.Realm, scope string, resources ...string) string {
 	t.Helper()
+	domain := realm.Domains[0].Name
+	return r.codeOf(t, realm, oidc.Person{
+		Provider: "staff", Issuer: "https://login." + domain, Subject: "a1", Addresses: []string{"alice@" + domain}, Login: "alice",
+	}, scope, resources...)
+}
+
+// codeOf is code for somebody in particular.
+func (r *rig) codeOf(t testing.TB, realm *directory.Realm, p oidc.Person, scope string, resources ...string) string {
+	t.Helper()
 	q := url.Values{
 		"client_id": {"open"}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "scope": {scope}, "nonce": {"n-1"},
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "resource": resources,
@@ -172,10 +201,7 @@ func (r *rig) code(t testing.TB, realm *directory.Realm, scope string, resources
 	if err != nil {
 		t.Fatal(err)
 	}
-	domain := realm.Domains[0].Name
-	ticket, err := r.SignedIn(t.Context(), realm, signIn, oidc.Person{
-		Provider: "staff", Issuer: "https://login." + domain, Subject: "a1", Addresses: []string{"alice@" + domain}, Login: "alice",
-	})
+	ticket, err := r.SignedIn(t.Context(), realm, signIn, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,7 @@ func (g codeGrant) replayed(ctx context.Context, t TokenRequest, presented strin
 		return busy("look for replay", err)
 	}
 	if ended {
+		g.Known.endMade(t.Realm.Name, digest(presented))
 		if err := g.recordReplay(ctx, t); err != nil {
 			return err
 		}
@@ -123,6 +124,7 @@ func (g codeGrant) basis(t TokenRequest, c code, account Account, presented stri
 		}
 		err := g.Store.CreateGrant(ctx, t.Realm.Name, grant, hash)
 		if errors.Is(err, ErrReplayed) {
+			g.Known.endMade(t.Realm.Name, grant.OriginHash)
 			if err := g.recordReplay(ctx, t); err != nil {
 				return "", err
 			}

@@ -57,8 +57,9 @@ type Sealer interface {
 // Register the grant types that live in other packages.
 type Issuer struct {
 	Store  Store
-	Cache  Cache // consents and codes, which only people who have signed in can fill
-	Begun  Cache // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
+	Known  *Known // for Holder, over the same Store; nil reads every grant from SQL
+	Cache  Cache  // consents and codes, which only people who have signed in can fill
+	Begun  Cache  // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
 	Keys   *keys.Keys
 	Sealer Sealer
 	Audit  audit.Log

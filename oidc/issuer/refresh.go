@@ -82,6 +82,7 @@ func (g refreshGrant) rotate(ctx context.Context, t TokenRequest, grant Grant, p
 		Now: g.Now(), Window: repeatWindow, Repeats: repeatLimit,
 	})
 	if errors.Is(err, ErrReused) {
+		g.Known.End(t.Realm.Name, grant.ID)
 		if err := g.record(ctx, audit.Event{
 			At: g.Now(), Kind: audit.KindGrantEnded, Tenant: t.Realm.Name, Account: grant.AccountID,
 			Client: t.Client.ID, Grant: grant.ID, Rule: "reuse", Outcome: audit.Refused,

@@ -166,6 +166,7 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 	if err != nil {
 		return "", busy("save account", err)
 	}
+	i.Known.signedIn(r.Name, account.ID)
 	event.Account = account.ID
 	if err := i.record(ctx, event); err != nil {
 		return "", err
@@ -278,7 +279,7 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 	return c.Ask.answer(r.Issuer, url.Values{"code": {codeValue}}), nil
 }
 
-// record keeps an event. What cannot be audited does not happen.
+// record hands in an event. What the record does not take does not happen.
 func (i *Issuer) record(ctx context.Context, e audit.Event) error {
 	if e.RequestID == "" {
 		e.RequestID = audit.RequestID(ctx)
