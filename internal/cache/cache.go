@@ -2,6 +2,12 @@
 // was used, counters. Losing it makes people try again; it loses no account, no
 // grant and no revocation. It imports nothing of ours, and whoever needs it
 // declares the verbs it uses in its own package.
+//
+// Memory serves a single process, Redis several. Whoever reads Redis learns
+// nothing, and whoever writes it plants nothing. They can still delete, so
+// that people start again; put a value that was taken back under its own key until its
+// time is over, so that single use is for SQL to decide; lift or use up the limits
+// of Allow, whose counters are bare numbers; and store so much that no memory is left.
 package cache
 
 import (

@@ -7,6 +7,7 @@ package seal
 
 import (
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -80,6 +81,40 @@ func (b *Box) OpenWith(purpose string, secret, sealed []byte) ([]byte, error) {
 	return b.open(salt, "seal-with:"+purpose, sealed, nil)
 }
 
+// SealFor is SealWith with associated data, such as the name under which the
+// result is kept: what was sealed for one place does not open in another.
+func (b *Box) SealFor(purpose string, secret, plaintext, associated []byte) ([]byte, error) {
+	salt, err := saltOf(secret)
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(b.keys[0], salt, "seal-for:"+purpose, plaintext, associated)
+}
+
+// OpenFor returns what SealFor encrypted for the same purpose, secret and associated
+// data, or ErrOpen.
+func (b *Box) OpenFor(purpose string, secret, sealed, associated []byte) ([]byte, error) {
+	salt, err := saltOf(secret)
+	if err != nil {
+		return nil, err
+	}
+	return b.open(salt, "seal-for:"+purpose, sealed, associated)
+}
+
+// Name returns 32 bytes that stand for data where others can read: HMAC-SHA-256
+// under a key of the purpose. Only the first server key names, so a new one in
+// front changes every name: what was kept under the old names is not found any
+// more, and sign-ins in flight start again.
+func (b *Box) Name(purpose string, data []byte) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, b.keys[0], nil, "name:"+purpose, KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("seal: derive key: %w", err)
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(data) // never fails (go doc hash.Hash)
+	return mac.Sum(nil), nil
+}
+
 // saltOf turns a secret of any length into the salt of RFC 5869, section 3.1.
 // An empty secret would leave the server key alone, so it is refused.
 func saltOf(secret []byte) ([]byte, error) {
@@ -118,7 +153,7 @@ func (b *Box) open(salt []byte, info string, sealed, associated []byte) ([]byte,
 	return nil, ErrOpen
 }
 
-// derive makes the key of one purpose. Salt and info keep Seal and SealWith apart.
+// derive makes the key of one purpose. Salt and info keep the ways of sealing apart.
 func derive(key, salt []byte, info string) (*subtle.XChaCha20Poly1305, error) {
 	derived, err := hkdf.Key(sha256.New, key, salt, info, KeySize)
 	if err != nil {

@@ -203,3 +203,74 @@ func TestSealWithRefusesAnEmptySecret(t *testing.T) {
 		t.Errorf("OpenWith: got %q, want an error", got)
 	}
 }
+
+func TestR25SealForNeedsSecretAndPlace(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, testKey(1))
+	secret, place := []byte("code 1"), []byte("name of the entry")
+	sealed, err := b.SealFor("cache", secret, []byte("plain"), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated := newBox(t, testKey(2), testKey(1))
+	for name, box := range map[string]*Box{"the same keys": b, "a new key in front": rotated} {
+		if got, err := box.OpenFor("cache", secret, sealed, place); err != nil || string(got) != "plain" {
+			t.Errorf("OpenFor with %s: got %q, %v, want what was sealed", name, got, err)
+		}
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"another secret":   func() ([]byte, error) { return b.OpenFor("cache", []byte("code 2"), sealed, place) },
+		"another place":    func() ([]byte, error) { return b.OpenFor("cache", secret, sealed, []byte("other")) },
+		"no place":         func() ([]byte, error) { return b.OpenFor("cache", secret, sealed, nil) },
+		"another purpose":  func() ([]byte, error) { return b.OpenFor("message", secret, sealed, place) },
+		"another key":      func() ([]byte, error) { return newBox(t, testKey(2)).OpenFor("cache", secret, sealed, place) },
+		"server key alone": func() ([]byte, error) { return b.Open("cache", sealed, place) },
+		"without a place":  func() ([]byte, error) { return b.OpenWith("cache", secret, sealed) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := open(); !errors.Is(err, ErrOpen) || got != nil {
+				t.Errorf("got %q, %v, want nothing and ErrOpen", got, err)
+			}
+		})
+	}
+}
+
+func TestSealForRefusesAnEmptySecret(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, testKey(1))
+	if sealed, err := b.SealFor("p", nil, []byte("plain"), nil); err == nil {
+		t.Errorf("SealFor: got %d bytes, want an error", len(sealed))
+	}
+	if got, err := b.OpenFor("p", nil, []byte{version}, nil); err == nil || errors.Is(err, ErrOpen) {
+		t.Errorf("OpenFor: got %q, %v, want an error that names the fault", got, err)
+	}
+}
+
+func TestR25Name(t *testing.T) {
+	t.Parallel()
+	name := func(b *Box, purpose, data string) string {
+		t.Helper()
+		got, err := b.Name(purpose, []byte(data))
+		if err != nil || len(got) != 32 {
+			t.Fatalf("Name(%q, %q): got %d bytes, %v, want 32", purpose, data, len(got), err)
+		}
+		return string(got)
+	}
+	b := newBox(t, testKey(1))
+	want := name(b, "value", "alice")
+	if got := name(newBox(t, testKey(1), testKey(2)), "value", "alice"); got != want {
+		t.Error("a further key behind the first changed the name")
+	}
+	for what, got := range map[string]string{
+		"other data":    name(b, "value", "alicf"),
+		"no data":       name(b, "value", ""),
+		"other purpose": name(b, "counter", "alice"),
+		"moved border":  name(b, "valuea", "lice"),
+		"other key":     name(newBox(t, testKey(2), testKey(1)), "value", "alice"),
+	} {
+		if got == want {
+			t.Errorf("%s: got the same name", what)
+		}
+	}
+}

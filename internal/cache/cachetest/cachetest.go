@@ -15,8 +15,8 @@ import (
 )
 
 // Case is one demand on an engine. The cache is empty; advance lets time pass
-// for it: by the fake clock of testing/synctest in process, by the server's own
-// for a fake Redis, by waiting for a real one.
+// for it: by the fake clock of testing/synctest in process, by making older what
+// is stored in Redis.
 type Case func(t *testing.T, c cache.Cache, advance func(time.Duration))
 
 // Run puts an engine to the test. start is called once for each case, in a
