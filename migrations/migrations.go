@@ -10,14 +10,14 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
 // FS returns the migrations of an engine, at the root of the returned file
-// system. The only engine is "sqlite"; another name is an error.
+// system. The engines are "postgres" and "sqlite"; another name is an error.
 func FS(dialect string) (fs.FS, error) {
 	switch dialect {
-	case "sqlite":
+	case "postgres", "sqlite":
 		return fs.Sub(files, dialect)
 	default:
 		return nil, fmt.Errorf("migrations: no schema for the engine %q", dialect)

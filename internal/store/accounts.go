@@ -25,6 +25,8 @@ func scanAccount(row scanner) (a issuer.Account, err error) {
 
 // Account returns an account by its ID.
 func (s *Store) Account(ctx context.Context, tenant, id string) (issuer.Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	a, err := scanAccount(s.read.QueryRowContext(ctx, `
 		SELECT `+accountColumns+` FROM accounts WHERE tenant = $1 AND id = $2`, tenant, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -44,7 +46,10 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 		a.CreatedAt = a.LastSignInAt
 	}
 	var saved issuer.Account
-	err := s.change(ctx, func(tx *sql.Tx) (err error) {
+	err := s.change(ctx, func(tx *transaction) (err error) {
+		if err := lockTenant(ctx, tx, tenant); err != nil {
+			return err
+		}
 		saved, err = scanAccount(tx.QueryRowContext(ctx, `
 			INSERT INTO accounts (tenant, id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -64,10 +69,20 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 	return saved, nil
 }
 
+// lockTenant keeps other sign-ins at the tenant and changes of its facts away until the
+// end of the change. A tenant that is not there is for the first reference to find.
+func lockTenant(ctx context.Context, tx *transaction, tenant string) error {
+	err := tx.QueryRowContext(ctx, `SELECT name FROM tenants WHERE name = $1`+tx.engine.lockRow(), tenant).Scan(&tenant)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
 // claimNames makes the account's addresses and login name its own and gives up
 // the ones it had before, or returns ErrTaken (R1). Whose word counts is read here,
 // in the same transaction: it may have changed while the person signed in.
-func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account) error {
+func claimNames(ctx context.Context, tx *transaction, tenant string, a issuer.Account) error {
 	own, err := loadSpeaker(ctx, tx, tenant, a.UpstreamIssuer)
 	if err != nil {
 		return err
@@ -99,7 +114,7 @@ func claimNames(ctx context.Context, tx *sql.Tx, tenant string, a issuer.Account
 // makeWay takes a name from an account for which no declared identity provider
 // claims it any more, with everything that the name could still be used by: the
 // account's addresses, login and grants.
-func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, now time.Time) error {
+func makeWay(ctx context.Context, tx *transaction, tenant, name string, now time.Time) error {
 	var holder, upstream string
 	var addresses []string
 	err := tx.QueryRowContext(ctx, `
@@ -124,20 +139,15 @@ func makeWay(ctx context.Context, tx *sql.Tx, tenant, name string, now time.Time
 			return err
 		}
 	}
-	ended, err := affected(tx.ExecContext(ctx, `
-		UPDATE grants SET ended_at = $3, ended_reason = $4
-		WHERE tenant = $1 AND account_id = $2 AND ended_at IS NULL`, tenant, holder, moment{&now}, reasonReplaced))
-	if err != nil || !ended {
-		return err
-	}
-	return ring(ctx, tx)
+	_, err = endGrants(ctx, tx, tenant, "account_id", holder, reasonReplaced, now)
+	return err
 }
 
 // speaker is an upstream issuer: the domains of all identity providers that a tenant
 // declares with it.
 type speaker []string
 
-func loadSpeaker(ctx context.Context, tx *sql.Tx, tenant, upstream string) (s speaker, err error) {
+func loadSpeaker(ctx context.Context, tx *transaction, tenant, upstream string) (s speaker, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT domains FROM identity_providers WHERE tenant = $1 AND issuer = $2`, tenant, upstream)
 	if err != nil {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,10 +17,17 @@ import (
 // the errors may look like one that says what the database holds.
 func TestMethodsReportABrokenDatabase(t *testing.T) {
 	t.Parallel()
-	s, _ := migrated(t)
-	if err := s.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
-	}
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+		mustReport(t, s)
+	})
+}
+
+func mustReport(t *testing.T, s *store.Store) {
+	t.Helper()
 	ctx, now := t.Context(), time.Now()
 	for method, call := range map[string]func() error{
 		"Tenants":     func() error { _, _, err := s.Tenants(ctx); return err },
@@ -39,6 +47,12 @@ func TestMethodsReportABrokenDatabase(t *testing.T) {
 		"KeepBaseURL": func() error { return s.KeepBaseURL(ctx, "https://id.example.com") },
 		"BaseURL":     func() error { _, err := s.BaseURL(ctx); return err },
 		"Record":      func() error { return s.Record(ctx, audit.Event{At: now}) },
+		"RecordAll":   func() error { return s.RecordAll(ctx, []audit.Event{{At: now}}) },
+		"Ended":       func() error { _, _, err := s.Ended(ctx, 0); return err },
+		"Facts":       func() error { _, err := s.Facts(ctx); return err },
+		"Empty":       func() error { _, err := s.Empty(ctx); return err },
+		"Ping":        func() error { return s.Ping(ctx) },
+		"Backup":      func() error { return s.Backup(ctx, filepath.Join(t.TempDir(), "copy.db")) },
 		"Revision":    func() error { _, err := s.Revision(ctx); return err },
 		"Watch":       func() error { return s.Watch(ctx, time.Hour, func(int64) {}) },
 		"Check":       func() error { return s.Check(ctx) },

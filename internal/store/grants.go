@@ -29,6 +29,8 @@ func grantFields(g *issuer.Grant) []any {
 
 // Grant returns a grant, ended or not.
 func (s *Store) Grant(ctx context.Context, tenant, id string) (g issuer.Grant, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, `
 		SELECT `+grantColumns+` FROM grants WHERE tenant = $1 AND id = $2`, tenant, id).Scan(grantFields(&g)...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -45,8 +47,9 @@ func (s *Store) Grant(ctx context.Context, tenant, id string) (g issuer.Grant, e
 // what that one wrote and gets ErrReplayed (R19). ErrNotFound means that the
 // tenant has no such account.
 func (s *Store) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, refresh []byte) error {
-	replayed := false
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	var replayed bool
+	err := s.change(ctx, func(tx *transaction) error {
+		replayed = false
 		if err := mustHaveAccount(ctx, tx, tenant, g.AccountID); err != nil {
 			return err
 		}
@@ -72,7 +75,7 @@ func (s *Store) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, 
 	return nil
 }
 
-func mustHaveAccount(ctx context.Context, tx *sql.Tx, tenant, id string) error {
+func mustHaveAccount(ctx context.Context, tx *transaction, tenant, id string) error {
 	var found string
 	err := tx.QueryRowContext(ctx, `SELECT id FROM accounts WHERE tenant = $1 AND id = $2`, tenant, id).Scan(&found)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -82,7 +85,7 @@ func mustHaveAccount(ctx context.Context, tx *sql.Tx, tenant, id string) error {
 }
 
 // insertGrant reports false, and writes nothing, if the code has made a grant before.
-func insertGrant(ctx context.Context, tx *sql.Tx, tenant string, g issuer.Grant) (bool, error) {
+func insertGrant(ctx context.Context, tx *transaction, tenant string, g issuer.Grant) (bool, error) {
 	return affected(tx.ExecContext(ctx, `
 		INSERT INTO grants (tenant, id, account_id, client_id, scopes, resources, origin_hash, created_at, last_used_at, ended_at, ended_reason)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -94,26 +97,32 @@ func insertGrant(ctx context.Context, tx *sql.Tx, tenant string, g issuer.Grant)
 // EndReplayed ends the living grant that the code with this hash made since then,
 // and reports whether there was one.
 func (s *Store) EndReplayed(ctx context.Context, tenant string, originHash []byte, since, now time.Time) (ended bool, err error) {
-	// Codes that were never ours come here too: look before taking the write lock.
-	var id string
-	err = s.read.QueryRowContext(ctx, `
-		SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2 AND ended_at IS NULL AND created_at >= $3`,
-		tenant, originHash, moment{&since}).Scan(&id)
+	// Codes that were never ours come here too: look before taking a lock.
+	id, err := s.livingGrant(ctx, tenant, originHash, since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look for a replayed grant: %w", err)
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error { return endGrant(ctx, tx, tenant, id, reasonReplay, now) })
+	err = s.change(ctx, func(tx *transaction) error { return endGrant(ctx, tx, tenant, id, reasonReplay, now) })
 	if err != nil {
 		return false, fmt.Errorf("end a replayed grant: %w", err)
 	}
 	return true, nil
 }
 
+func (s *Store) livingGrant(ctx context.Context, tenant string, originHash []byte, since time.Time) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err = s.read.QueryRowContext(ctx, `
+		SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2 AND ended_at IS NULL AND created_at >= $3`,
+		tenant, originHash, moment{&since}).Scan(&id)
+	return id, err
+}
+
 // endReplayed ends the grant that a code made, whenever that was.
-func endReplayed(ctx context.Context, tx *sql.Tx, tenant string, originHash []byte, now time.Time) error {
+func endReplayed(ctx context.Context, tx *transaction, tenant string, originHash []byte, now time.Time) error {
 	var id string
 	err := tx.QueryRowContext(ctx, `SELECT id FROM grants WHERE tenant = $1 AND origin_hash = $2`, tenant, originHash).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -127,7 +136,7 @@ func endReplayed(ctx context.Context, tx *sql.Tx, tenant string, originHash []by
 
 // EndGrant ends a grant; the first reason stays.
 func (s *Store) EndGrant(ctx context.Context, tenant, id, reason string, now time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *transaction) error {
 		return endGrant(ctx, tx, tenant, id, reason, now)
 	})
 	if err != nil {
@@ -136,16 +145,11 @@ func (s *Store) EndGrant(ctx context.Context, tenant, id, reason string, now tim
 	return nil
 }
 
-// endGrant rings the bell if the grant was alive.
-func endGrant(ctx context.Context, tx *sql.Tx, tenant, id, reason string, now time.Time) error {
-	ended, err := affected(tx.ExecContext(ctx, `
-		UPDATE grants SET ended_at = $3, ended_reason = $4
-		WHERE tenant = $1 AND id = $2 AND ended_at IS NULL`, tenant, id, moment{&now}, reason))
-	if err != nil {
+// endGrant ends one grant, or returns issuer.ErrNotFound.
+func endGrant(ctx context.Context, tx *transaction, tenant, id, reason string, now time.Time) error {
+	ended, err := endGrants(ctx, tx, tenant, "id", id, reason, now)
+	if err != nil || ended {
 		return err
-	}
-	if ended {
-		return ring(ctx, tx)
 	}
 	var found string
 	err = tx.QueryRowContext(ctx, `SELECT id FROM grants WHERE tenant = $1 AND id = $2`, tenant, id).Scan(&found)
@@ -153,4 +157,24 @@ func endGrant(ctx context.Context, tx *sql.Tx, tenant, id, reason string, now ti
 		return issuer.ErrNotFound
 	}
 	return err
+}
+
+// endGrants ends the living grants that have a value in a column, "id" or
+// "account_id". If there were any it rings the bell, and notes with them how far
+// that raised it.
+func endGrants(ctx context.Context, tx *transaction, tenant, column, value, reason string, now time.Time) (ended bool, err error) {
+	ended, err = affected(tx.ExecContext(ctx, `
+		UPDATE grants SET ended_at = $3, ended_reason = $4
+		WHERE tenant = $1 AND `+column+` = $2 AND ended_at IS NULL`, tenant, value, moment{&now}, reason))
+	if err != nil || !ended {
+		return false, err
+	}
+	revision, err := tx.ring(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.ExecContext(ctx, `
+		UPDATE grants SET ended_revision = $3
+		WHERE tenant = $1 AND `+column+` = $2 AND ended_at IS NOT NULL AND ended_revision IS NULL`, tenant, value, revision)
+	return true, err
 }

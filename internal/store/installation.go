@@ -20,6 +20,8 @@ const (
 // KeepKey seals the database with the secret key: from now on CheckKey refuses
 // every other one. A database that is sealed already stays as it is.
 func (s *Store) KeepKey(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	sealed, err := s.sealer.Seal(purposeKeyCheck, []byte(keyCheck), nil)
 	if err == nil {
 		_, err = s.write.ExecContext(ctx, `
@@ -35,6 +37,8 @@ func (s *Store) KeepKey(ctx context.Context) error {
 // CheckKey returns ErrKey if the secret key is not the one that the database was
 // sealed with. One that KeepKey has not sealed yet is judged by its client secrets.
 func (s *Store) CheckKey(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	var sealed []byte
 	err := s.read.QueryRowContext(ctx, `SELECT key_check FROM installation WHERE id = 1`).Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -72,6 +76,8 @@ func (s *Store) checkSecrets(ctx context.Context) error {
 // BaseURL returns the base URL under which the installation was served last, and
 // nothing before the first time.
 func (s *Store) BaseURL(ctx context.Context) (base string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, `SELECT base_url FROM installation WHERE id = 1`).Scan(&base)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("read the base URL: %w", err)
@@ -82,6 +88,8 @@ func (s *Store) BaseURL(ctx context.Context) (base string, err error) {
 // KeepBaseURL records under which base URL the installation is served. Call
 // KeepKey before.
 func (s *Store) KeepBaseURL(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	found, err := affected(s.write.ExecContext(ctx, `UPDATE installation SET base_url = $1 WHERE id = 1`, base))
 	if err == nil && !found {
 		err = errors.New("the database is not sealed yet")

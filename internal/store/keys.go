@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"signpost/oidc/keys"
@@ -10,6 +9,8 @@ import (
 
 // Keys returns a tenant's signing keys, oldest first.
 func (s *Store) Keys(ctx context.Context, tenant string) ([]keys.Stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	found, err := loadKeys(ctx, s.read, tenant)
 	if err != nil {
 		return nil, fmt.Errorf("load signing keys of tenant %q: %w", tenant, err)
@@ -38,7 +39,7 @@ func loadKeys(ctx context.Context, q querier, tenant string) ([]keys.Stored, err
 
 // AddKey keeps a signing key unless the tenant has one of its use and algorithm.
 func (s *Store) AddKey(ctx context.Context, tenant string, k keys.Stored) (kept bool, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *transaction) error {
 		kept, err = affected(tx.ExecContext(ctx, `
 			INSERT INTO signing_keys (tenant, id, use, algorithm, sealed, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6)
@@ -47,7 +48,8 @@ func (s *Store) AddKey(ctx context.Context, tenant string, k keys.Stored) (kept 
 		if err != nil || !kept {
 			return err
 		}
-		return ring(ctx, tx)
+		_, err = tx.ring(ctx)
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("add signing key %q of tenant %q: %w", k.ID, tenant, err)

@@ -1,80 +1,165 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"signpost/directory"
 	"signpost/internal/store"
+	"signpost/test/backends"
 )
 
 var update = flag.Bool("update", false, "write the schema to testdata instead of comparing it")
 
+// database is a new and empty database.
+type database struct {
+	open func(t *testing.T) *store.Store
+	past *sql.DB // the database past the store
+}
+
+func (d database) exec(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := d.past.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// onEach runs a test on each engine.
+func onEach(t *testing.T, run func(t *testing.T, d database)) {
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "signpost.db")
+		run(t, database{open: func(t *testing.T) *store.Store { return openSQLite(t, path) }, past: plain(t, path)})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		url := backends.Postgres(t)
+		run(t, database{open: func(t *testing.T) *store.Store { return openPostgres(t, url) }, past: plainPostgres(t, url)})
+	})
+}
+
 func TestMigrateTwice(t *testing.T) {
 	t.Parallel()
-	s, path := migrated(t)
-	if _, err := s.SaveTenants(t.Context(), 0, []directory.Tenant{{Name: "example", Placement: directory.PlacementBase}}, nil); err != nil {
-		t.Fatalf("SaveTenants: %v", err)
-	}
-	for _, again := range []*store.Store{s, openSQLite(t, path)} {
-		if err := again.Migrate(t.Context()); err != nil {
-			t.Errorf("Migrate again: %v", err)
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatalf("Migrate: %v", err)
 		}
-		if err := again.Check(t.Context()); err != nil {
-			t.Errorf("Check: %v", err)
+		if _, err := s.SaveTenants(t.Context(), 0, []directory.Tenant{{Name: "example", Placement: directory.PlacementBase}}, nil); err != nil {
+			t.Fatalf("SaveTenants: %v", err)
 		}
-	}
-	if tenants, revision, err := s.Tenants(t.Context()); err != nil || len(tenants) != 1 || revision != 1 {
-		t.Errorf("Tenants = %d tenants at %d, %v, want one at 1", len(tenants), revision, err)
-	}
+		for _, again := range []*store.Store{s, d.open(t)} {
+			if err := again.Migrate(t.Context()); err != nil {
+				t.Errorf("Migrate again: %v", err)
+			}
+			if err := again.Check(t.Context()); err != nil {
+				t.Errorf("Check: %v", err)
+			}
+		}
+		if tenants, revision, err := s.Tenants(t.Context()); err != nil || len(tenants) != 1 || revision != 1 {
+			t.Errorf("Tenants = %d tenants at %d, %v, want one at 1", len(tenants), revision, err)
+		}
+	})
 }
 
 func TestCheckOlder(t *testing.T) {
 	t.Parallel()
-	s := openSQLite(t, filepath.Join(t.TempDir(), "signpost.db"))
-	err := s.Check(t.Context())
-	if !errors.Is(err, store.ErrOlder) || !strings.Contains(err.Error(), `run "signpost migrate"`) {
-		t.Errorf("Check of an empty database = %v, want ErrOlder and the command to run", err)
-	}
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatalf("Migrate: %v", err)
-	}
-	if err := s.Check(t.Context()); err != nil {
-		t.Errorf("Check after Migrate = %v, want nil", err)
-	}
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		if empty, err := s.Empty(t.Context()); !empty || err != nil {
+			t.Errorf("Empty before the first migration = %v, %v, want true", empty, err)
+		}
+		err := s.Check(t.Context())
+		if !errors.Is(err, store.ErrOlder) || !strings.Contains(err.Error(), `run "signpost migrate"`) {
+			t.Errorf("Check of an empty database = %v, want ErrOlder and the command to run", err)
+		}
+		if empty, err := s.Empty(t.Context()); !empty || err != nil {
+			t.Errorf("Empty after Check = %v, %v, want true", empty, err)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatalf("Migrate: %v", err)
+		}
+		if err := s.Check(t.Context()); err != nil {
+			t.Errorf("Check after Migrate = %v, want nil", err)
+		}
+		if empty, err := s.Empty(t.Context()); empty || err != nil {
+			t.Errorf("Empty after Migrate = %v, %v, want false", empty, err)
+		}
+	})
 }
 
 func TestCheckNewer(t *testing.T) {
 	t.Parallel()
-	s, path := migrated(t)
-	exec(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
-	for name, check := range map[string]error{"Check": s.Check(t.Context()), "Migrate": s.Migrate(t.Context())} {
-		if !errors.Is(check, store.ErrNewer) || !strings.Contains(check.Error(), `run "signpost migrate"`) {
-			t.Errorf("%s of a newer database = %v, want ErrNewer and the command to run", name, check)
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatalf("Migrate: %v", err)
 		}
-	}
+		d.exec(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
+		for name, check := range map[string]error{"Check": s.Check(t.Context()), "Migrate": s.Migrate(t.Context())} {
+			if !errors.Is(check, store.ErrNewer) || !strings.Contains(check.Error(), `run "signpost migrate"`) {
+				t.Errorf("%s of a newer database = %v, want ErrNewer and the command to run", name, check)
+			}
+		}
+	})
 }
 
 // TestMigrateReportsAFailure has a table in the way of a migration.
 func TestMigrateReportsAFailure(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "signpost.db")
-	s := openSQLite(t, path)
-	exec(t, path, `CREATE TABLE accounts (name TEXT)`)
-	if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "accounts") {
-		t.Errorf("Migrate over a foreign table = %v, want an error that names it", err)
-	}
-	if err := s.Check(t.Context()); !errors.Is(err, store.ErrOlder) {
-		t.Errorf("Check after a failed migration = %v, want ErrOlder", err)
-	}
-	exec(t, path, `DROP TABLE accounts`)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Errorf("Migrate after the cause was removed: %v", err)
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		d.exec(t, `CREATE TABLE accounts (name TEXT)`)
+		if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "accounts") {
+			t.Errorf("Migrate over a foreign table = %v, want an error that names it", err)
+		}
+		if err := s.Check(t.Context()); !errors.Is(err, store.ErrOlder) {
+			t.Errorf("Check after a failed migration = %v, want ErrOlder", err)
+		}
+		d.exec(t, `DROP TABLE accounts`)
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Errorf("Migrate after the cause was removed: %v", err)
+		}
+	})
+}
+
+// TestManyProcessesStartAtOnce opens and migrates one database eight times at once.
+func TestManyProcessesStartAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(t *testing.T, d database){
+		"nothing yet": func(*testing.T, database) {},
+		// With the table of versions there already, they meet in the migrations.
+		"no schema yet": func(t *testing.T, d database) {
+			if err := d.open(t).Check(t.Context()); !errors.Is(err, store.ErrOlder) {
+				t.Fatalf("Check = %v, want ErrOlder", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEach(t, func(t *testing.T, d database) {
+				before(t, d)
+				var all sync.WaitGroup
+				for range 8 {
+					all.Go(func() {
+						if err := d.open(t).Migrate(t.Context()); err != nil {
+							t.Errorf("Migrate: %v", err)
+						}
+					})
+				}
+				all.Wait()
+				if err := d.open(t).Check(t.Context()); err != nil {
+					t.Errorf("Check = %v, want nil", err)
+				}
+			})
+		})
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 // Refresh returns a refresh token with its grant, ended or not.
 func (s *Store) Refresh(ctx context.Context, tenant string, hash []byte) (issuer.Refresh, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	var r issuer.Refresh
 	fields := append([]any{&r.Hash, &r.GrantID, moment{&r.CreatedAt}, moment{&r.UsedAt}}, grantFields(&r.Grant)...)
 	err := s.read.QueryRowContext(ctx, `
@@ -27,7 +29,7 @@ func (s *Store) Refresh(ctx context.Context, tenant string, hash []byte) (issuer
 	return r, nil
 }
 
-func insertRefresh(ctx context.Context, tx *sql.Tx, tenant, grant string, hash []byte, now time.Time) error {
+func insertRefresh(ctx context.Context, tx *transaction, tenant, grant string, hash []byte, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO refresh_tokens (tenant, hash, grant_id, created_at, repeats)
 		VALUES ($1, $2, $3, $4, 0)`, tenant, hash, grant, moment{&now})
@@ -37,8 +39,9 @@ func insertRefresh(ctx context.Context, tx *sql.Tx, tenant, grant string, hash [
 // Rotate replaces a refresh token, answers a repetition with the successor that
 // the first use made, or ends the grant (R18).
 func (s *Store) Rotate(ctx context.Context, tenant string, r issuer.Rotation) (sealed []byte, err error) {
-	reused := false
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	var reused bool
+	err = s.change(ctx, func(tx *transaction) error {
+		reused = false
 		grant, err := useGrant(ctx, tx, tenant, r.Presented, r.Now)
 		if err != nil {
 			return err
@@ -69,9 +72,9 @@ func (s *Store) Rotate(ctx context.Context, tenant string, r issuer.Rotation) (s
 }
 
 // useGrant sets the last use of the grant that a token belongs to and returns its
-// ID. It comes first because it locks the grant's row: on an engine that locks by
-// row, rotations of one family happen one after another too.
-func useGrant(ctx context.Context, tx *sql.Tx, tenant string, hash []byte, now time.Time) (grant string, err error) {
+// ID. It comes first because it locks the grant's row: rotations of one family happen
+// one after another, and what is read next is what the one before has left.
+func useGrant(ctx context.Context, tx *transaction, tenant string, hash []byte, now time.Time) (grant string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT grant_id FROM refresh_tokens WHERE tenant = $1 AND hash = $2`, tenant, hash).Scan(&grant)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", issuer.ErrNotFound
@@ -98,7 +101,7 @@ type presented struct {
 	successorUsedAt time.Time
 }
 
-func loadPresented(ctx context.Context, tx *sql.Tx, tenant string, hash []byte) (p presented, err error) {
+func loadPresented(ctx context.Context, tx *transaction, tenant string, hash []byte) (p presented, err error) {
 	err = tx.QueryRowContext(ctx, `
 		SELECT t.used_at, t.repeats, t.sealed_successor, successor.used_at
 		FROM refresh_tokens AS t
@@ -116,7 +119,7 @@ func (p presented) repeatable(r issuer.Rotation) bool {
 	return since <= r.Window.Milliseconds() && p.repeats < r.Repeats && p.successorUsedAt.IsZero()
 }
 
-func useFirst(ctx context.Context, tx *sql.Tx, tenant, grant string, r issuer.Rotation) error {
+func useFirst(ctx context.Context, tx *transaction, tenant, grant string, r issuer.Rotation) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE refresh_tokens SET used_at = $3, successor_hash = $4, sealed_successor = $5
 		WHERE tenant = $1 AND hash = $2`, tenant, r.Presented, moment{&r.Now}, r.Successor, r.Sealed)
@@ -126,7 +129,7 @@ func useFirst(ctx context.Context, tx *sql.Tx, tenant, grant string, r issuer.Ro
 	return insertRefresh(ctx, tx, tenant, grant, r.Successor, r.Now)
 }
 
-func countRepeat(ctx context.Context, tx *sql.Tx, tenant string, hash []byte) error {
+func countRepeat(ctx context.Context, tx *transaction, tenant string, hash []byte) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE refresh_tokens SET repeats = repeats + 1 WHERE tenant = $1 AND hash = $2`, tenant, hash)
 	return err

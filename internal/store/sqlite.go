@@ -15,8 +15,6 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite" // with the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"signpost/migrations"
 )
 
 // OpenSQLite opens the database in the file at path, and makes an empty file if
@@ -24,18 +22,15 @@ import (
 // keeps beside it can be read by their owner alone. OpenSQLite does not touch
 // the schema: call Check or Migrate next, and Close at the end.
 func OpenSQLite(ctx context.Context, path string, sealer Sealer) (*Store, error) {
-	schema, err := migrations.FS("sqlite")
-	if err != nil {
-		return nil, err
-	}
-	path, err = filepath.Abs(path)
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := protect(path); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{sealer: sealer, dialect: goose.DialectSQLite3, migrations: schema}
+	s := &Store{sealer: sealer, engine: sqliteEngine{}, nudged: make(chan struct{}, 1)}
+	// Writers queue for one connection, in order, instead of polling SQLite's lock.
 	if s.write, err = openPool(ctx, path, url.Values{}, 1); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -43,6 +38,7 @@ func OpenSQLite(ctx context.Context, path string, sealer Sealer) (*Store, error)
 	if s.read, err = openPool(ctx, path, url.Values{"_query_only": {"1"}}, readers); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.write.Close())
 	}
+	s.schema = s.write
 	return s, nil
 }
 
@@ -116,5 +112,44 @@ func connect(ctx context.Context, db *sql.DB) error {
 			return err
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+// sqliteEngine is what SQLite does its own way.
+type sqliteEngine struct{}
+
+func (sqliteEngine) migrator(db *sql.DB) (*goose.Provider, error) {
+	return newMigrator(goose.DialectSQLite3, db, "sqlite")
+}
+
+func (sqliteEngine) hasTable() string {
+	return `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)`
+}
+
+// lockRow is empty: a change has the whole database for itself.
+func (sqliteEngine) lockRow() string { return "" }
+
+// undone is never so: a change that has begun meets no other one.
+func (sqliteEngine) undone(error) bool { return false }
+
+// looker asks SQLite whether anybody else's commit reached the file since this
+// connection looked last, which costs no read of a table, and reads the revision
+// only then. The connection must never write.
+func (sqliteEngine) looker(conn *sql.Conn) func(ctx context.Context) (int64, error) {
+	seen, revision := int64(-1), int64(0)
+	return func(ctx context.Context) (int64, error) {
+		var data int64
+		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&data); err != nil {
+			return 0, err
+		}
+		if data == seen {
+			return revision, nil
+		}
+		var err error
+		if revision, err = readRevision(ctx, conn); err != nil {
+			return 0, err
+		}
+		seen = data
+		return revision, nil
 	}
 }

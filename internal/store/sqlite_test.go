@@ -5,13 +5,10 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"database/sql"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +27,7 @@ func TestSQLite(t *testing.T) {
 		}
 		return storetest.Store{
 			Engine: s,
+			OnRing: func(f func()) { s.OnRing = f },
 			Again:  func(t *testing.T) storetest.Engine { return openSQLite(t, path) },
 			Rows:   func(t *testing.T, query string) []string { return rows(t, path, query) },
 		}
@@ -110,7 +108,13 @@ func exec(t *testing.T, path, statement string) {
 
 func rows(t *testing.T, path, query string) []string {
 	t.Helper()
-	found, err := plain(t, path).QueryContext(t.Context(), query)
+	return texts(t, plain(t, path), query)
+}
+
+// texts returns each row as text, its columns joined by "|", null as "NULL".
+func texts(t *testing.T, db *sql.DB, query string) []string {
+	t.Helper()
+	found, err := db.QueryContext(t.Context(), query)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -129,14 +133,14 @@ func rows(t *testing.T, path, query string) []string {
 		if err := found.Scan(fields...); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
-		texts := make([]string, len(columns))
+		row := make([]string, len(columns))
 		for i, v := range values {
-			texts[i] = v.String
+			row[i] = v.String
 			if !v.Valid {
-				texts[i] = "NULL"
+				row[i] = "NULL"
 			}
 		}
-		all = append(all, strings.Join(texts, "|"))
+		all = append(all, strings.Join(row, "|"))
 	}
 	if err := found.Err(); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -144,8 +148,8 @@ func rows(t *testing.T, path, query string) []string {
 	return all
 }
 
-// database returns the names of the files of the database.
-func database(t *testing.T, path string) []string {
+// filesOf returns the names of the files of the database.
+func filesOf(t *testing.T, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(path + "*")
 	if err != nil {
@@ -159,7 +163,7 @@ func database(t *testing.T, path string) []string {
 
 func mustBePrivate(t *testing.T, path string) {
 	t.Helper()
-	for _, name := range database(t, path) {
+	for _, name := range filesOf(t, path) {
 		info, err := os.Stat(name)
 		if err != nil {
 			t.Fatalf("look at %s: %v", name, err)
@@ -174,7 +178,7 @@ func TestSQLiteFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	_, path := migrated(t)
 	mustBePrivate(t, path)
-	for _, name := range database(t, path) {
+	for _, name := range filesOf(t, path) {
 		if err := os.Chmod(name, 0o644); err != nil {
 			t.Fatalf("open %s to everybody: %v", name, err)
 		}
@@ -198,7 +202,7 @@ func TestSQLiteSecretsAreNotInTheFiles(t *testing.T) {
 		t.Fatalf("SaveTenants: %v", err)
 	}
 	found := false
-	for _, name := range database(t, path) {
+	for _, name := range filesOf(t, path) {
 		content, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatalf("read %s: %v", name, err)
@@ -313,27 +317,6 @@ func TestSQLiteReadersDoNotWaitForAWriter(t *testing.T) {
 	}
 }
 
-func TestSQLiteKeepsManyDomains(t *testing.T) {
-	t.Parallel()
-	s, _ := migrated(t)
-	hoster := directory.Tenant{Name: "hoster", Placement: directory.PlacementBase}
-	for i := range 2_000 {
-		hoster.Domains = append(hoster.Domains, directory.Domain{Name: fmt.Sprintf("customer-%d.example", i), Verification: directory.VerificationOperator})
-	}
-	for base := range int64(2) {
-		if _, err := s.SaveTenants(t.Context(), base, []directory.Tenant{hoster}, nil); err != nil {
-			t.Fatalf("SaveTenants: %v", err)
-		}
-	}
-	tenants, _, err := s.Tenants(t.Context())
-	if err != nil || len(tenants) != 1 {
-		t.Fatalf("Tenants = %d tenants, %v, want one", len(tenants), err)
-	}
-	if !slices.Equal(tenants[0].Domains, hoster.Domains) {
-		t.Errorf("got %d domains that are not the %d saved ones in their order", len(tenants[0].Domains), len(hoster.Domains))
-	}
-}
-
 // TestSQLiteWatchReportsAnUnreadableDatabase has a store without a schema.
 func TestSQLiteWatchReportsAnUnreadableDatabase(t *testing.T) {
 	t.Parallel()
@@ -341,50 +324,4 @@ func TestSQLiteWatchReportsAnUnreadableDatabase(t *testing.T) {
 	if err := s.Watch(t.Context(), time.Hour, func(int64) {}); err == nil {
 		t.Error("Watch without a schema = nil, want an error")
 	}
-}
-
-func TestSQLiteManyProcessesStartAtOnce(t *testing.T) {
-	t.Parallel()
-	for name, before := range map[string]func(t *testing.T, path string){
-		"no file yet": func(*testing.T, string) {},
-		// With the table of versions there already, they meet in the migrations.
-		"no schema yet": func(t *testing.T, path string) {
-			if err := openSQLite(t, path).Check(t.Context()); !errors.Is(err, store.ErrOlder) {
-				t.Fatalf("Check = %v, want ErrOlder", err)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "signpost.db")
-			before(t, path)
-			startMany(t, path)
-			if err := openSQLite(t, path).Check(t.Context()); err != nil {
-				t.Errorf("Check = %v, want nil", err)
-			}
-		})
-	}
-}
-
-// startMany opens and migrates one database eight times at once.
-func startMany(t *testing.T, path string) {
-	t.Helper()
-	sealer := newSealer(t)
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			s, err := store.OpenSQLite(t.Context(), path, sealer)
-			if err != nil {
-				t.Errorf("OpenSQLite: %v", err)
-				return
-			}
-			if err := s.Migrate(t.Context()); err != nil {
-				t.Errorf("Migrate: %v", err)
-			}
-			if err := s.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		})
-	}
-	all.Wait()
 }

@@ -6,6 +6,10 @@
 // Every query on a tenant's data takes the tenant first. Every change of more
 // than one row is one transaction. What facts, keys and ended grants change
 // raises the revision, the bell that Watch listens to.
+//
+// SQLite and PostgreSQL run the same statements; engine is what they do
+// differently. SQLite has one writer, so its changes never meet. On PostgreSQL they
+// run at READ COMMITTED, and transaction says what keeps them apart.
 package store
 
 import (
@@ -15,10 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
-
-	"github.com/pressly/goose/v3"
 
 	"signpost/directory"
 	"signpost/internal/audit"
@@ -30,6 +31,7 @@ import (
 var (
 	_ directory.Store = (*Store)(nil)
 	_ issuer.Store    = (*Store)(nil)
+	_ issuer.Feed     = (*Store)(nil)
 	_ keys.Store      = (*Store)(nil)
 	_ audit.Log       = (*Store)(nil)
 )
@@ -45,23 +47,49 @@ type Sealer interface {
 // Store is an open database. It is safe for use by many goroutines; several
 // processes may have the same database open.
 type Store struct {
-	// Writers queue for the one connection of write, in order, instead of
-	// polling the engine's lock; read never waits for them.
-	write, read *sql.DB
-	sealer      Sealer
+	// OnRing, if it is set, is called after the commit of every change of this
+	// process that raised the revision, before the caller of the change hears of it:
+	// it must not wait for anything. Set it before the first change.
+	OnRing func()
 
-	dialect    goose.Dialect
-	migrations fs.FS
+	// Whoever writes never keeps read from having a connection. schema is for
+	// migrations alone.
+	write, read, schema *sql.DB
+
+	sealer Sealer
+	engine engine
+	nudged chan struct{} // holds one word for Watch
 }
+
+// How long the database may take. A database that hangs is an error like one that is
+// away: nobody waits for it for ever.
+const (
+	answerWithin = 5 * time.Second
+	changeWithin = 30 * time.Second // also to read all tenants
+	saveWithin   = 5 * time.Minute  // a tenant that is removed may have a million grants
+)
 
 // Close waits for what is running and closes the database.
 func (s *Store) Close() error {
-	return errors.Join(s.read.Close(), s.write.Close())
+	return errors.Join(s.read.Close(), s.write.Close(), s.schema.Close())
+}
+
+// Ping asks the database whether it answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var one int
+	if err := s.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one); err != nil {
+		return fmt.Errorf("ask the database whether it answers: %w", err)
+	}
+	return nil
 }
 
 // Revision returns the number that every change of facts and keys and every
 // end of a grant raises.
 func (s *Store) Revision(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	revision, err := readRevision(ctx, s.read)
 	if err != nil {
 		return 0, fmt.Errorf("read the revision: %w", err)
@@ -86,35 +114,12 @@ func readRevision(ctx context.Context, q querier) (revision int64, err error) {
 // Facts returns the revision at which the declared facts changed last. It moves
 // less often than Revision: the end of a grant changes no facts.
 func (s *Store) Facts(ctx context.Context) (revision int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	if err := s.read.QueryRowContext(ctx, `SELECT facts FROM revision WHERE id = 1`).Scan(&revision); err != nil {
 		return 0, fmt.Errorf("read the revision of the facts: %w", err)
 	}
 	return revision, nil
-}
-
-// ring raises the revision within a change.
-func ring(ctx context.Context, tx *sql.Tx) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE revision SET value = value + 1 WHERE id = 1`); err != nil {
-		return fmt.Errorf("raise the revision: %w", err)
-	}
-	return nil
-}
-
-// change runs do in one transaction: all of it is written, or nothing if do or
-// the commit returns an error.
-func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer tx.Rollback() // without effect after the commit
-	if err := do(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
 }
 
 // affected reports whether a statement found a row to change.

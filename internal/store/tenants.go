@@ -13,8 +13,10 @@ import (
 // Tenants returns every tenant with all that belongs to it, and the revision at
 // which all of it was read.
 func (s *Store) Tenants(ctx context.Context) (tenants []directory.Tenant, revision int64, err error) {
-	// One transaction sees one state of all tables.
-	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
+	// One transaction sees one state of all tables; PostgreSQL must be asked for that.
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
 		return nil, 0, fmt.Errorf("load tenants: %w", err)
 	}

@@ -15,9 +15,14 @@ import (
 // base; keys made and grants ended meanwhile do not count. ErrNotFound means
 // that a tenant to remove does not exist. Then nothing is written.
 func (s *Store) SaveTenants(ctx context.Context, base int64, save []directory.Tenant, remove []string) (revision int64, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeIn(ctx, saveWithin, func(tx *transaction) error {
 		if revision, err = ringFacts(ctx, tx, base); err != nil {
 			return err
+		}
+		for _, t := range save {
+			if err := lockTenant(ctx, tx, t.Name); err != nil {
+				return fmt.Errorf("tenant %q: %w", t.Name, err)
+			}
 		}
 		for _, name := range remove {
 			if err := removeTenant(ctx, tx, name); err != nil {
@@ -42,8 +47,10 @@ func (s *Store) SaveTenants(ctx context.Context, base int64, save []directory.Te
 	return revision, nil
 }
 
-// ringFacts raises the revision for a change of facts that were read at base.
-func ringFacts(ctx context.Context, tx *sql.Tx, base int64) (revision int64, err error) {
+// ringFacts raises the revision for a change of facts that were read at base. It
+// comes first: what others saved meanwhile is compared, not overwritten.
+func ringFacts(ctx context.Context, tx *transaction, base int64) (revision int64, err error) {
+	tx.rang = true
 	err = tx.QueryRowContext(ctx, `
 		UPDATE revision SET value = value + 1, facts = value + 1
 		WHERE id = 1 AND facts <= $1 AND $1 <= value RETURNING value`, base).Scan(&revision)
@@ -53,7 +60,7 @@ func ringFacts(ctx context.Context, tx *sql.Tx, base int64) (revision int64, err
 	return revision, err
 }
 
-func removeTenant(ctx context.Context, tx *sql.Tx, name string) error {
+func removeTenant(ctx context.Context, tx *transaction, name string) error {
 	found, err := affected(tx.ExecContext(ctx, `DELETE FROM tenants WHERE name = $1`, name))
 	if err != nil {
 		return fmt.Errorf("remove tenant %q: %w", name, err)
@@ -67,7 +74,7 @@ func removeTenant(ctx context.Context, tx *sql.Tx, name string) error {
 // vacate takes away what the facts say about a tenant but its row, to which
 // accounts and keys hold on. All tenants are vacated before one is saved, so
 // that a domain, an audience or a place can go from one to another in one step.
-func vacate(ctx context.Context, tx *sql.Tx, tenant string) error {
+func vacate(ctx context.Context, tx *transaction, tenant string) error {
 	for _, statement := range []string{
 		`DELETE FROM domains WHERE tenant = $1`,
 		`DELETE FROM identity_providers WHERE tenant = $1`,
@@ -83,7 +90,7 @@ func vacate(ctx context.Context, tx *sql.Tx, tenant string) error {
 	return nil
 }
 
-func (s *Store) saveTenant(ctx context.Context, tx *sql.Tx, t directory.Tenant) error {
+func (s *Store) saveTenant(ctx context.Context, tx *transaction, t directory.Tenant) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO tenants (name, position, placement, title, help)
 		VALUES ($1, (SELECT coalesce(max(position), 0) + 1 FROM tenants), $2, $3, $4)
@@ -117,23 +124,19 @@ func (s *Store) saveTenant(ctx context.Context, tx *sql.Tx, t directory.Tenant) 
 	return nil
 }
 
-// saveDomains prepares its statement: a hoster may have a hundred thousand of them.
-func saveDomains(ctx context.Context, tx *sql.Tx, t directory.Tenant) error {
-	insert, err := tx.PrepareContext(ctx, `
-		INSERT INTO domains (name, tenant, position, verification) VALUES ($1, $2, $3, $4)`)
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
+// saveDomains writes many at once: a hoster may have a hundred thousand of them.
+func saveDomains(ctx context.Context, tx *transaction, t directory.Tenant) error {
+	rows := make([][]any, len(t.Domains))
 	for i, d := range t.Domains {
-		if _, err := insert.ExecContext(ctx, d.Name, t.Name, i, d.Verification); err != nil {
-			return fmt.Errorf("domain %q: %w", d.Name, err)
-		}
+		rows[i] = []any{d.Name, t.Name, i, d.Verification}
+	}
+	if err := tx.insert(ctx, `INSERT INTO domains (name, tenant, position, verification)`, rows); err != nil {
+		return fmt.Errorf("domains: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) saveIdentityProvider(ctx context.Context, tx *sql.Tx, tenant string, position int, p directory.IdentityProvider) error {
+func (s *Store) saveIdentityProvider(ctx context.Context, tx *transaction, tenant string, position int, p directory.IdentityProvider) error {
 	sealed, err := s.sealSecret(tenant, p.Name, p.ClientSecret)
 	if err != nil {
 		return err
@@ -147,7 +150,7 @@ func (s *Store) saveIdentityProvider(ctx context.Context, tx *sql.Tx, tenant str
 	return err
 }
 
-func saveService(ctx context.Context, tx *sql.Tx, tenant string, position int, v directory.Service) error {
+func saveService(ctx context.Context, tx *transaction, tenant string, position int, v directory.Service) error {
 	// Services of one tenant may share an audience; another tenant's is refused
 	// by the primary key.
 	_, err := tx.ExecContext(ctx, `

@@ -6,28 +6,39 @@ import (
 	"time"
 )
 
-// Watch calls changed with the revision as it is now, and again whenever it has
-// changed, by this process or another; several changes between two looks are one
-// call. The first call is there so that nothing is lost between the caller's
-// own reading and the first look. Watch looks once every so often, which must be
-// more than zero, and calls changed from its own goroutine, one call at a time.
+// lookWithin bounds one look at the revision: ended grants must be known soon (R26).
+const lookWithin = 2 * time.Second
+
+// Watch looks at the revision, which this process or another may have changed, and
+// calls look with it after every time, also if it is the same as before: whoever
+// was told knows that nothing else had happened when that look began. It looks at
+// once, then once every so often, which must be more than zero, and sooner when
+// nudged. It calls look from its own goroutine, one call at a time.
 //
-// It returns nil when ctx ends, and an error when the database cannot be read:
-// log it and call Watch again.
-func (s *Store) Watch(ctx context.Context, every time.Duration, changed func(revision int64)) error {
-	err := s.watch(ctx, every, changed)
+// It returns nil when ctx ends, and an error when the database cannot be read
+// within two seconds: log it and call Watch again.
+func (s *Store) Watch(ctx context.Context, every time.Duration, look func(revision int64)) error {
+	err := s.watch(ctx, every, look)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("watch the revision: %w", err)
 	}
 	return nil
 }
 
-// watch asks SQLite whether anybody else's commit reached the file since this
-// connection looked last, which costs no read of a table, and reads the revision
-// only then. The answer is about the connection that asks, so there is one
-// for this alone, and it never writes.
-func (s *Store) watch(ctx context.Context, every time.Duration, changed func(revision int64)) error {
-	conn, err := s.read.Conn(ctx)
+// Nudge lets a running Watch look at once. It never waits. If several run, one of
+// them looks.
+func (s *Store) Nudge() {
+	select {
+	case s.nudged <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// watch has a connection for itself, so that it never waits for one that others use.
+func (s *Store) watch(ctx context.Context, every time.Duration, look func(revision int64)) error {
+	connecting, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	conn, err := s.read.Conn(connecting)
 	if err != nil {
 		return err
 	}
@@ -35,26 +46,24 @@ func (s *Store) watch(ctx context.Context, every time.Duration, changed func(rev
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 
-	var seenData, seenRevision int64 = -1, -1
+	read := s.engine.looker(conn)
 	for {
-		var data int64
-		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&data); err != nil {
+		revision, err := readWithin(ctx, read)
+		if err != nil {
 			return err
 		}
-		if data != seenData {
-			revision, err := readRevision(ctx, conn)
-			if err != nil {
-				return err
-			}
-			if revision != seenRevision {
-				changed(revision)
-			}
-			seenData, seenRevision = data, revision
-		}
+		look(revision)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-s.nudged:
 		}
 	}
+}
+
+func readWithin(ctx context.Context, read func(ctx context.Context) (int64, error)) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	return read(ctx)
 }

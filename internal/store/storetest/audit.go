@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -33,5 +34,47 @@ func testAudit(t *testing.T, s Store) {
 	}
 	if err := s.Record(t.Context(), audit.Event{Kind: audit.KindToken}); err == nil {
 		t.Error("an event without a time was recorded, want an error")
+	}
+}
+
+func testAuditTogether(t *testing.T, s Store) {
+	if err := s.RecordAll(t.Context(), nil); err != nil {
+		t.Errorf("RecordAll of nothing = %v, want nil", err)
+	}
+	const many = 1200
+	events := make([]audit.Event, many)
+	for i := range events {
+		events[i] = event("example")
+		events[i].RequestID = fmt.Sprintf("request %d", i)
+	}
+	if err := s.RecordAll(t.Context(), events); err != nil {
+		t.Fatalf("RecordAll: %v", err)
+	}
+	broken := append([]audit.Event{event("half")}, events...)
+	broken[many].At = audit.Event{}.At
+	if err := s.RecordAll(t.Context(), broken); err == nil {
+		t.Error("events of which one has no time were recorded, want an error")
+	}
+	got := s.Rows(t, "SELECT request_id FROM audit_events ORDER BY id")
+	if len(got) != many {
+		t.Fatalf("the record has %d events, want the %d of the first call", len(got), many)
+	}
+	for i, id := range got {
+		if id != events[i].RequestID {
+			t.Fatalf("event %d is that of %q, want %q: the order is lost", i, id, events[i].RequestID)
+		}
+	}
+}
+
+// testAuditOfStrangers: whatever somebody sends, its refusal is recorded.
+func testAuditOfStrangers(t *testing.T, s Store) {
+	strange := event("example")
+	strange.Client, strange.Scope, strange.Service = "nul \x00", "no \xff text", "'; DROP TABLE audit_events; --"
+	if err := s.Record(t.Context(), strange); err != nil {
+		t.Fatalf("Record: %v", err)
+	}
+	want := []string{"nul \uFFFD|no \uFFFD text|'; DROP TABLE audit_events; --"}
+	if got := s.Rows(t, "SELECT client_id, scope, service FROM audit_events"); !reflect.DeepEqual(got, want) {
+		t.Errorf("the record has %q, want %q", got, want)
 	}
 }

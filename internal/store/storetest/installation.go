@@ -1,6 +1,9 @@
 package storetest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func testBaseURL(t *testing.T, s Store) {
 	again := s.Again(t)
@@ -42,8 +45,8 @@ func testKeyCheck(t *testing.T, s Store) {
 			t.Errorf("CheckKey with the right key, sealed %v = %v, want nil", sealed, err)
 		}
 	}
-	rows := s.Rows(t, `SELECT id, length(key_check) > 8, instr(key_check, CAST('signpost' AS BLOB)) FROM installation`)
-	if len(rows) != 1 || rows[0] != "1|1|0" {
+	rows := s.Rows(t, `SELECT key_check FROM installation`)
+	if len(rows) != 1 || len(rows[0]) <= len("signpost") || strings.Contains(rows[0], "signpost") {
 		t.Errorf("installation has %q, want one row with a sealed text", rows)
 	}
 }

@@ -25,8 +25,12 @@ type Engine interface {
 	issuer.Store
 	keys.Store
 	audit.Log
+	issuer.Feed
+	RecordAll(ctx context.Context, events []audit.Event) error
+	Ping(ctx context.Context) error
 	Revision(ctx context.Context) (int64, error)
-	Watch(ctx context.Context, every time.Duration, changed func(revision int64)) error
+	Watch(ctx context.Context, every time.Duration, look func(revision int64)) error
+	Nudge()
 	KeepKey(ctx context.Context) error
 	CheckKey(ctx context.Context) error
 	KeepBaseURL(ctx context.Context, base string) error
@@ -36,6 +40,8 @@ type Engine interface {
 // Store is a new, migrated and empty database with an engine on it.
 type Store struct {
 	Engine
+	// OnRing sets what the engine calls after a change that raised the revision.
+	OnRing func(func())
 	// Again opens the same database a second time, as another process would,
 	// and closes it when the test ends.
 	Again func(t *testing.T) Engine
@@ -64,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"SavingFromAStaleRevisionConflicts", testStaleRevision},
 		{"SavingAfterAGrantEndedIsNoConflict", testBellIsNoConflict},
 		{"OfManySaversOneWins", testRacingSavers},
+		{"TenantsAreReadAsOfOneMoment", testTenantsAreOneMoment},
+		{"TenantsHaveManyDomains", testManyDomains},
 		{"ClientSecretsAreSealed", testSecretsSealed},
 
 		{"AccountsComeBackAsSaved", testAccounts},
@@ -73,10 +81,13 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R1ANameGoesToWhoIsSpokenFor", testR1NameGoesToWhoIsSpokenFor},
 		{"R1RacingClaimantsOneWins", testR1RacingClaimants},
 		{"R1RacingSignInsMakeOneAccount", testR1RacingSignIns},
+		{"R1FactsChangeDuringSignIns", testR1FactsChangeDuringSignIns},
+		{"R1AHolderSignsInAsItsNameGoes", testR1AHolderSignsInAsItsNameGoes},
 
 		{"GrantsComeBackAsCreated", testGrants},
 		{"GrantsNeedAnAccount", testGrantWithoutAccount},
 		{"EndingAGrantKeepsTheFirstReason", testEndGrant},
+		{"OfManyEndsOneRings", testRacingEnds},
 		{"R19AReplayEndsTheFirstGrant", testR19Replay},
 		{"R19EndReplayed", testR19EndReplayed},
 		{"R19RacingRedemptionsOneWins", testR19Race},
@@ -89,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R18EndedUnknownAndForeign", testR18NotAnswered},
 		{"R18RacingRotationsOneWins", testR18Race},
 		{"R18RacingRotationsWithinTheLimitAllSucceed", testR18RaceWithinLimit},
+		{"R18AUseMeetsTheEnd", testR18UseMeetsEnd},
 
 		{"TheBaseURLIsKept", testBaseURL},
 		{"TheSecretKeyIsKnownAgain", testKeyCheck},
@@ -96,10 +108,17 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"KeysComeBackOldestFirst", testKeys},
 		{"OfManyKeysTheFirstIsKept", testRacingKeys},
 		{"EventsAreRecorded", testAudit},
+		{"EventsAreRecordedTogether", testAuditTogether},
+		{"EventsOfStrangersAreRecorded", testAuditOfStrangers},
 		{"NoTenantSeesAnothers", testIsolation},
 		{"TwinsAtTwoTenantsDoNotMeet", testIsolationOfTwins},
 		{"WhatRingsTheBell", testBell},
+		{"R26EndedGrantsAreTold", testEnded},
+		{"R26ReplacedGrantsAreTold", testEndedByReplacement},
+		{"R26EndsAreSeenInOrder", testR26EndsAreSeenInOrder},
+		{"ATenantIsRemovedWhileItsGrantsEnd", testRemovalMeetsEnds},
 		{"WatchSeesOwnAndForeignChanges", testWatch},
+		{"WatchLooksWhenNudged", testNudge},
 		{"WatchEndsWithItsContext", testWatchEnds},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -274,3 +274,18 @@ func testSecretsSealed(t *testing.T, s Store) {
 		t.Errorf("a public client is stored as %q, want %q", rows[1], want)
 	}
 }
+
+// testManyDomains is a hoster with more domains than one statement takes.
+func testManyDomains(t *testing.T, s Store) {
+	hoster := directory.Tenant{Name: "hoster", Placement: directory.PlacementBase}
+	for i := range 2_000 {
+		hoster.Domains = append(hoster.Domains, directory.Domain{Name: fmt.Sprintf("customer-%d.example", i), Verification: directory.VerificationOperator})
+	}
+	for base := range int64(2) {
+		save(t, s, base, hoster)
+	}
+	tenants, _ := loadTenants(t, s)
+	if len(tenants) != 1 || !reflect.DeepEqual(tenants[0].Domains, hoster.Domains) {
+		t.Errorf("got %d tenants whose domains are not the %d saved ones in their order", len(tenants), len(hoster.Domains))
+	}
+}

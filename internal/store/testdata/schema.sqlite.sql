@@ -89,7 +89,7 @@ CREATE TABLE grants (
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
     ended_at     INTEGER,          -- null while it lives
-    ended_reason TEXT    NOT NULL,
+    ended_reason TEXT    NOT NULL, ended_revision INTEGER,
     CONSTRAINT grants_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT grants_origin_hash_key UNIQUE (origin_hash),
     CONSTRAINT grants_origin_hash_check CHECK (length(origin_hash) = 32),
@@ -97,6 +97,8 @@ CREATE TABLE grants (
 ) STRICT;
 
 CREATE INDEX grants_account_idx ON grants (tenant, account_id);
+
+CREATE INDEX grants_ended_revision_idx ON grants (ended_revision) WHERE ended_revision IS NOT NULL;
 
 CREATE TABLE identity_providers (
     tenant        TEXT    NOT NULL,

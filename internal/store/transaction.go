@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// transaction is a change in progress.
+//
+// On PostgreSQL changes meet, and each statement sees what others have committed
+// before it began (READ COMMITTED). What must not slip between two statements is kept
+// out by the lock of one row, taken first:
+//   - the row of the revision by SaveTenants, so that its base is compared once
+//     every other change of facts is done;
+//   - the row of the tenant by SaveAccount and SaveTenants, so that who may have a
+//     name is decided by one sign-in after another, by the facts of one moment;
+//   - the row of the grant by whatever uses or ends it, so that of two rotations the
+//     second sees the first, and nothing is made from a grant that ends.
+//
+// A unique key decides the rest: who inserts it second waits until the first
+// has committed, and then sees its row.
+//
+// The revision is raised late, after the grant is locked, and by SaveTenants early,
+// before it removes a tenant's grants. So a removal can meet the end of a grant
+// crosswise; the engine then undoes one of them and change runs it again.
+type transaction struct {
+	*sql.Tx
+	engine engine
+	rang   bool
+}
+
+// attempts is how often change begins before it gives up.
+const attempts = 5
+
+// change runs do in one transaction: all of it is written, or nothing if do or
+// the commit returns an error. It runs do again if the engine has undone it because
+// it met another change, so do sets whatever it leaves outside from the start.
+func (s *Store) change(ctx context.Context, do func(tx *transaction) error) error {
+	return s.changeIn(ctx, changeWithin, do)
+}
+
+// changeIn is change with a limit of its own.
+func (s *Store) changeIn(ctx context.Context, limit time.Duration, do func(tx *transaction) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		rang, err := s.attempt(ctx, do)
+		if err == nil {
+			if rang && s.OnRing != nil {
+				s.OnRing()
+			}
+			return nil
+		}
+		if attempt == attempts || !s.engine.undone(err) {
+			return err
+		}
+	}
+}
+
+func (s *Store) attempt(ctx context.Context, do func(tx *transaction) error) (rang bool, err error) {
+	begun, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return false, fmt.Errorf("begin: %w", err)
+	}
+	defer begun.Rollback() // without effect after the commit
+	tx := &transaction{Tx: begun, engine: s.engine}
+	if err := do(tx); err != nil {
+		return false, err
+	}
+	if err := tx.Commit(); err != nil {
+		return false, fmt.Errorf("commit: %w", err)
+	}
+	return tx.rang, nil
+}
+
+// ring raises the revision and returns it. Its row stays locked until the commit, so
+// that changes become visible in the order of their revisions.
+func (tx *transaction) ring(ctx context.Context) (revision int64, err error) {
+	tx.rang = true
+	err = tx.QueryRowContext(ctx, `UPDATE revision SET value = value + 1 WHERE id = 1 RETURNING value`).Scan(&revision)
+	if err != nil {
+		return 0, fmt.Errorf("raise the revision: %w", err)
+	}
+	return revision, nil
+}
+
+// rowsAtOnce keeps the values of a statement below the limits of both engines.
+const rowsAtOnce = 500
+
+// insert adds rows, hundreds with one statement: each one is a way to the database and
+// back. into is the statement up to VALUES.
+func (tx *transaction) insert(ctx context.Context, into string, rows [][]any) error {
+	for some := range slices.Chunk(rows, rowsAtOnce) {
+		lists := make([]string, len(some))
+		var values []any
+		for i, row := range some {
+			lists[i] = placeholders(len(values), len(row))
+			values = append(values, row...)
+		}
+		if _, err := tx.ExecContext(ctx, into+" VALUES "+strings.Join(lists, ", "), values...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeholders returns "($3, $4)" for two values after the first two.
+func placeholders(after, n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("$%d", after+i+1)
+	}
+	return "(" + strings.Join(names, ", ") + ")"
+}
