@@ -57,6 +57,7 @@ var elsewhere = map[string]string{
 	"seal.ErrOpen":          "the issuer turns it into temporarily_unavailable; else it stops the start",
 	"cache.ErrUnavailable":  "the issuer turns it into temporarily_unavailable; the limiter does without",
 	"store.ErrNewer":        "stops the start",
+	"store.ErrNoBackup":     "the command line's alone",
 	"issuer.ErrUnvouched":   "the issuer turns it into ErrGone",
 	"store.ErrKey":          "stops the start",
 	"store.ErrOlder":        "stops the start",

@@ -48,10 +48,17 @@ func (s *Server) envelope(c *gin.Context) {
 				s.writeProblem(c, errors.New("panic"))
 			}
 		}
+		took := time.Since(start)
+		if s.Requests != nil {
+			s.Requests.RequestEnded(c.FullPath(), c.Request.Method, c.Writer.Status(), took)
+		}
 		// The route's template, never the path or the query: those may name people.
 		s.Log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", c.Request.Method,
-			"route", c.FullPath(), "status", c.Writer.Status(), "took", time.Since(start))
+			"route", c.FullPath(), "status", c.Writer.Status(), "took", took)
 	}()
+	if s.Requests != nil {
+		s.Requests.RequestBegan()
+	}
 	if len(c.Request.URL.RawQuery) > maxQuery {
 		c.Abort()
 		s.writeProblem(c, errLongQuery)

@@ -32,6 +32,13 @@ type Limiter interface {
 	Allow(ctx context.Context, key string, limit int, span time.Duration) (ok bool, wait time.Duration, err error)
 }
 
+// Requests counts and times requests. Implemented by internal/metrics.
+type Requests interface {
+	RequestBegan()
+	// RequestEnded gets the template of the route, "" if none matched, never the path.
+	RequestEnded(route, method string, status int, took time.Duration)
+}
+
 // Deps is what the server needs. Every field is required unless it says so.
 type Deps struct {
 	Answers  *directory.Answers
@@ -41,6 +48,7 @@ type Deps struct {
 	Pages    *web.Pages
 	Limiter  Limiter
 	Log      *slog.Logger
+	Requests Requests // nil: nobody counts
 
 	TrustedProxies    []netip.Prefix // whose X-Forwarded-For is believed; may be empty
 	RequestsPerMinute int            // from one address, to sign-in and to tokens
