@@ -27,7 +27,7 @@ var words = []string{"oidc", "scopes", "webfinger", "configdoc", "internal/audit
 var arrows = map[string][]string{
 	// start and wiring
 	"cmd/signpost": {"client", "directory", "internal/demo", "internal/demo/stage", "internal/service"},
-	"internal/service": concat(words, []string{"directory", "internal/cache", "internal/store", "server", "web"},
+	"internal/service": concat(words, []string{"directory", "internal/cache", "internal/metrics", "internal/store", "server", "web"},
 		[]string{"oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
 	"internal/demo/stage": {"directory", "internal/demo", "internal/service"}, // the one place where demo and service meet
 
@@ -50,6 +50,9 @@ var arrows = map[string][]string{
 	"internal/store": {"directory", "internal/audit", "migrations", "oidc", "oidc/issuer", "oidc/keys", "scopes"},
 	"internal/cache": {},
 	"migrations":     {},
+
+	// what is measured
+	"internal/metrics": {"internal/audit", "oidc/issuer"},
 
 	// steps
 	"oidc/exchange": concat(words, []string{"directory", "oidc/issuer", "oidc/keys", "oidc/policy"}),
@@ -75,16 +78,20 @@ var testPackages = []string{
 	"internal/cache/cachetest",
 	"internal/demo/demotest",
 	"oidc/keys/keystest",
-	"test/browser",
 	"internal/idptest",
 	"internal/servertest",
 	"internal/store/storetest",
+	"test/backends",
+	"test/browser",
+	"test/deploy",
+	"test/faults",
 	"test/mutants",
+	"test/withbackends",
 }
 
 // forTests is what every test may import besides the arrows of its package:
 // real storage instead of imitations of it.
-var forTests = concat(testPackages, []string{"internal/cache", "internal/store"})
+var forTests = concat(testPackages, []string{"internal/cache", "internal/seal", "internal/store"})
 
 // homes says in which packages a heavy dependency, or a dangerous one, may be
 // imported. Paths on both sides stand for everything below them. Tests may use
@@ -97,9 +104,12 @@ var homes = map[string][]string{
 	"github.com/go-jose":             {"internal/demo", "oidc/keys"},
 	"github.com/goccy/go-yaml":       {"directory", "internal/service"}, // the declared facts; the server's own configuration file
 	"github.com/golang-jwt":          {"internal/demo", "oidc/keys"},
+	"github.com/jackc/pgx":           {"internal/store"},
 	"github.com/jellydator/ttlcache": {"internal/cache"},
 	"github.com/knadh/koanf":         {"internal/service"},
 	"github.com/pressly/goose":       {"internal/store"},
+	"github.com/prometheus":          {"internal/metrics"},
+	"github.com/redis/go-redis":      {"internal/cache"},
 	"github.com/spf13":               {"cmd/signpost"},
 	"github.com/tink-crypto":         {"internal/seal"},
 	"github.com/zitadel/oidc":        {"internal/demo"},

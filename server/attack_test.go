@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"database/sql"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,10 +25,8 @@ const (
 // rows asks the server's database beside the running server; each row is one text.
 func rows(t testing.TB, s *servertest.Server, query string) (list []string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+s.Database()+"?_busy_timeout=5000&_query_only=1")
-	must(t, err)
-	defer db.Close()
-	found, err := db.QueryContext(t.Context(), query)
+	must(t, s.Service.Flush(t.Context()))
+	found, err := s.Database(t).QueryContext(t.Context(), query)
 	must(t, err)
 	defer found.Close()
 	for found.Next() {

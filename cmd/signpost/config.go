@@ -82,6 +82,15 @@ func (p *program) version() *cobra.Command {
 	}
 }
 
+// mainVersion is the version of this program, "unknown" if the build does not know it.
+func mainVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
 // versionLine says what was built, from which commit if the build knows it.
 func versionLine(info *debug.BuildInfo) string {
 	line := "signpost " + info.Main.Version + " " + info.GoVersion

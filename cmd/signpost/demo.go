@@ -12,9 +12,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"signpost/directory"
 	"signpost/internal/demo"
 	"signpost/internal/demo/stage"
 )
@@ -41,7 +43,11 @@ the people's passwords.
 
 With --walk it then goes the whole way as a client would, reads mail, calendar,
 contacts and files with one sign-in, tries at each service what must be refused,
-and ends with exit code 0 if all of it holds.`,
+and ends with exit code 0 if all of it holds.
+
+Signpost keeps its data in DIR and in memory. Where SIGNPOST_DATABASE_URL is set it keeps them
+in that PostgreSQL database, which must be empty, and where SIGNPOST_REDIS_URL is set in
+that Redis. No other setting of the server counts here.`,
 	}
 	c.Flags().IntVar(&o.port, "port", 8480, "port of Signpost; if it is taken, the next free one")
 	c.Flags().StringVar(&o.dir, "dir", "", "folder for all data (default: a temporary one, removed at the end)")
@@ -70,7 +76,10 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) (err error) {
 	if o.verbose {
 		log = slog.New(slog.NewTextHandler(p.stderr, nil))
 	}
-	s, err := stage.Start(ctx, stage.Options{Port: o.port, Dir: dir, Log: log})
+	s, err := stage.Start(ctx, stage.Options{
+		Port: o.port, Dir: dir, Log: log,
+		DatabaseURL: p.secret("SIGNPOST_DATABASE_URL"), RedisURL: p.secret("SIGNPOST_REDIS_URL"),
+	})
 	if err != nil {
 		return err
 	}
@@ -85,6 +94,16 @@ func (p *program) runDemo(ctx context.Context, o demoOptions) (err error) {
 	p.showDemo(s, file)
 	<-ctx.Done()
 	return nil
+}
+
+// secret returns a variable of the environment, or nothing.
+func (p *program) secret(name string) directory.Secret {
+	for _, variable := range p.env {
+		if value, ok := strings.CutPrefix(variable, name+"="); ok {
+			return directory.Secret(value)
+		}
+	}
+	return ""
 }
 
 // demoDir makes the folder for the demo's data, for its owner alone, and returns how

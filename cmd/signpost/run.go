@@ -92,7 +92,8 @@ func (p *program) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{withHint(err, "see "+c.CommandPath()+" --help")}
 	})
-	root.AddCommand(p.serve(), p.apply(), p.migrate(), p.config(), p.demo(), p.discover(), p.version())
+	root.AddCommand(p.serve(), p.apply(), p.migrate(), p.config(), p.demo(), p.discover(),
+		p.backup(), p.ready(), p.version())
 	for _, c := range root.Commands() {
 		exactArgs(c)
 	}

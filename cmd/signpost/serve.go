@@ -31,7 +31,7 @@ with "signpost apply", while it runs or before.`,
 
 func (p *program) runService(ctx context.Context, config service.Config) error {
 	log := service.Logger(config, p.stderr)
-	s, err := service.Open(ctx, config, log, service.Parts{})
+	s, err := service.Open(ctx, config, log, service.Parts{Version: mainVersion()})
 	if err != nil {
 		return err
 	}

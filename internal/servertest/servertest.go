@@ -1,6 +1,7 @@
 // Package servertest runs the whole of Signpost in one process for tests: two
 // tenants, each with a fake identity provider of its own, on loopback HTTP with the
-// real store in a temporary folder. Only tests import it.
+// real store and cache: SQLite in a temporary folder and memory, or, where package
+// backends says so, a new PostgreSQL database and Redis. Only tests import it.
 package servertest
 
 import (
@@ -10,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +19,7 @@ import (
 	"signpost/internal/idptest"
 	"signpost/internal/service"
 	"signpost/oidc/keys/keystest"
+	"signpost/test/backends"
 )
 
 // Names of what every test server declares.
@@ -100,6 +101,9 @@ func Start(t testing.TB) *Server {
 		Listen: l.Addr().String(), BaseURL: s.URL, DataDir: t.TempDir(), LogLevel: slog.LevelDebug,
 		LogFormat: "json", RequestsPerMinute: 1_000_000,
 	}
+	if backends.Remote(t) {
+		s.remote(t)
+	}
 	s.Apply(t, s.Declaration())
 	s.Service, err = service.Open(t.Context(), s.Config, service.Logger(s.Config, s.Log), service.Parts{
 		Now: s.Clock.Now, Generate: keystest.Generator(), Watch: 20 * time.Millisecond,
@@ -167,9 +171,6 @@ func (s *Server) Apply(t testing.TB, declaration string) {
 		t.Fatalf("apply: %v", err)
 	}
 }
-
-// Database is the path of the SQLite file.
-func (s *Server) Database() string { return filepath.Join(s.Config.DataDir, "signpost.db") }
 
 // NoRedirects is a client that returns redirects instead of following them.
 func NoRedirects() *http.Client {

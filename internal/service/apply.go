@@ -184,3 +184,20 @@ func Logger(c Config, w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(w, options))
 }
+
+// Backup copies the SQLite database that is there into a new file, also while a
+// service uses it. The secret key is no part of it. With PostgreSQL it returns
+// store.ErrNoBackup.
+func Backup(ctx context.Context, c Config, file string) error {
+	if c.DatabaseURL != "" {
+		return store.ErrNoBackup
+	}
+	db, err := lookAtData(ctx, c)
+	if err != nil {
+		return err
+	}
+	if db == nil {
+		return fmt.Errorf("there is no database in %s", c.DataDir)
+	}
+	return errors.Join(db.Backup(ctx, file), db.Close())
+}

@@ -78,7 +78,8 @@ func older(t *testing.T) Config {
 	if _, err := Apply(t.Context(), c, parsed(t, kept), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	queried(t, c, `DROP TABLE installation`)
+	queried(t, c, `DROP INDEX grants_ended_revision_idx`)
+	queried(t, c, `ALTER TABLE grants DROP COLUMN ended_revision`)
 	queried(t, c, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
 	return c
 }

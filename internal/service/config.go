@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"signpost/directory"
 )
@@ -51,8 +52,8 @@ type Config struct {
 	// Default: none, nobody is believed. Optional.
 	TrustedProxies []netip.Prefix `koanf:"trusted_proxies" usage:"CIDR ranges of the reverse proxies to believe, separated by commas"`
 
-	// DataDir is the folder of the database and of secret.key. It is made with mode
-	// 0700 if it does not exist.
+	// DataDir is the folder of the SQLite database and of secret.key. It is made with
+	// mode 0700 if it does not exist. With database_url it is not used.
 	//
 	// Default: /var/lib/signpost for root. For everybody else $XDG_DATA_HOME/signpost,
 	// or ~/.local/share/signpost where that variable is not set. Optional.
@@ -72,6 +73,57 @@ type Config struct {
 	//
 	// Default: none. Optional.
 	SecretKeyFile string `koanf:"secret_key_file" usage:"file with the key that seals secrets"`
+
+	// DatabaseURL is the PostgreSQL database that all replicas share:
+	// postgres://user:password@host:5432/signpost?sslmode=verify-full. It is a secret, so
+	// there is no flag for it: give the variable, or better a file that only the
+	// server can read, with database_url_file. With it the data folder is not used, and
+	// the secret key must be given, the same to every replica.
+	//
+	// Default: none, the database is a SQLite file in the data folder. Optional.
+	DatabaseURL directory.Secret `koanf:"database_url" flag:"none"`
+
+	// DatabaseURLFile is a file that holds what database_url would. Only one of the two
+	// may be set.
+	//
+	// Default: none. Optional.
+	DatabaseURLFile string `koanf:"database_url_file" usage:"file with the URL of the PostgreSQL database"`
+
+	// RedisURL is the Redis that all replicas share for what may be lost: sign-ins in
+	// flight, codes, limits. One server is redis://user:password@host:6379/0, several with
+	// Sentinel redis+sentinel://host1:26379,host2:26379/0?master=name, a cluster
+	// redis+cluster://host1:6379,host2:6379. With rediss in the place of redis it speaks TLS.
+	// It is a secret as database_url is.
+	//
+	// Default: none, the memory of the process. Several replicas need it. Optional.
+	RedisURL directory.Secret `koanf:"redis_url" flag:"none"`
+
+	// RedisURLFile is a file that holds what redis_url would. Only one of the two may be
+	// set.
+	//
+	// Default: none. Optional.
+	RedisURLFile string `koanf:"redis_url_file" usage:"file with the URL of Redis"`
+
+	// OperationsListen is the IP address and port of /livez, /readyz and /metrics. They are
+	// for operators and have a listener of their own, plain HTTP: do not open it to the
+	// network that people come from. They hold nothing personal and no secret.
+	//
+	// Default: none, there is no such listener. Optional.
+	OperationsListen string `koanf:"operations_listen" usage:"IP address and port of /livez, /readyz and /metrics"`
+
+	// RevocationMaxStale is how long tokens of grants that this replica knows are still
+	// exchanged while the database cannot say whether they have ended. After it the
+	// answer is 503.
+	//
+	// Default: 5m. Optional.
+	RevocationMaxStale time.Duration `koanf:"revocation_max_stale" usage:"how long known grants count while the database is away"`
+
+	// ShutdownDelay is how long the server goes on answering after it was told to stop,
+	// while /readyz says that it is not ready: the time in which a load balancer
+	// notices. Then the listener closes, and requests in hand are finished.
+	//
+	// Default: 0s. Optional.
+	ShutdownDelay time.Duration `koanf:"shutdown_delay" usage:"how long to go on while a load balancer notices the stop"`
 
 	// LogLevel is how much is logged: debug, info, warn or error.
 	//
@@ -98,6 +150,8 @@ type Config struct {
 const (
 	defaultListen            = "127.0.0.1:8480"
 	defaultRequestsPerMinute = 600
+
+	defaultRevocationMaxStale = 5 * time.Minute
 )
 
 // Setting is one setting of Config under its three names.

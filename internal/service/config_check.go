@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"signpost/directory"
 	"signpost/internal/seal"
@@ -24,11 +26,23 @@ func (l *loader) config() Config {
 		TrustedProxies:    l.prefixes("trusted_proxies"),
 		DataDir:           l.text("data_dir", l.dataDir()),
 		SecretKeyFile:     l.text("secret_key_file", ""),
+		DatabaseURLFile:   l.text("database_url_file", ""),
+		RedisURLFile:      l.text("redis_url_file", ""),
+		OperationsListen:  l.operationsListen("operations_listen"),
 		LogLevel:          l.level("log_level"),
 		LogFormat:         l.logFormat("log_format"),
 		RequestsPerMinute: l.limit("requests_per_minute"),
+
+		RevocationMaxStale: l.span("revocation_max_stale", defaultRevocationMaxStale, time.Second, time.Hour),
+		ShutdownDelay:      l.span("shutdown_delay", 0, 0, 10*time.Minute),
 	}
-	c.SecretKey = l.secretKey(c.SecretKeyFile)
+	c.SecretKey = l.usableKey(l.secret("secret_key", "put 32 random bytes in base64 into it"))
+	c.DatabaseURL = l.databaseURL(l.secret("database_url", "put postgres://user:password@host/database into it"))
+	c.RedisURL = l.redisURL(l.secret("redis_url", "put redis://host:6379/0 into it"))
+	if c.DatabaseURL != "" && c.SecretKey == "" {
+		l.problem(l.where("database_url"), "is set without a secret key, and all replicas need the same one",
+			"set secret_key_file; openssl rand -base64 32 makes a key")
+	}
 	listen, ok := l.listen(c.Listen)
 	if ok {
 		l.exposure(c, listen)
@@ -38,7 +52,7 @@ func (l *loader) config() Config {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		l.problem("tls_cert and tls_key", "one is set without the other", "set both or neither")
 	}
-	if c.DataDir == "" {
+	if c.DataDir == "" && c.DatabaseURL == "" {
 		l.problem("data_dir", "neither XDG_DATA_HOME nor HOME says where to keep data", "set data_dir")
 	}
 	return c
@@ -178,37 +192,92 @@ func (l *loader) dataDir() string {
 	return ""
 }
 
-// secretKey returns the key's text, never its place; an error never shows it.
-func (l *loader) secretKey(name string) directory.Secret {
-	text := l.text("secret_key", "")
+// secret returns what a setting holds or what the file of its twin with "_file"
+// holds, and which of the two it was. Errors never show it.
+func (l *loader) secret(key, hint string) (value, from string) {
+	value, name := l.text(key, ""), l.text(key+"_file", "")
 	if name == "" {
-		return l.usableKey("secret_key", text)
+		return value, key
 	}
-	if text != "" {
-		l.problem(l.where("secret_key_file"), "secret_key is set too", "keep one of the two")
-		return ""
+	from = key + "_file"
+	if value != "" {
+		l.problem(l.where(from), key+" is set too", "keep one of the two")
+		return "", from
 	}
 	content, err := l.options.ReadFile(name)
 	if err != nil {
-		l.problem(l.where("secret_key_file"), err.Error(), "name a file that the server can read")
-		return ""
+		l.problem(l.where(from), err.Error(), "name a file that the server can read")
+		return "", from
 	}
-	if len(strings.TrimSpace(string(content))) == 0 {
-		l.problem(l.where("secret_key_file"), fmt.Sprintf("%q is empty", name), "put 32 random bytes in base64 into it")
-		return ""
+	value = strings.TrimSpace(string(content))
+	if value == "" {
+		l.problem(l.where(from), fmt.Sprintf("%q is empty", name), hint)
 	}
-	return l.usableKey("secret_key_file", string(content))
+	return value, from
 }
 
-func (l *loader) usableKey(key, text string) directory.Secret {
+func (l *loader) usableKey(text, from string) directory.Secret {
 	if text == "" {
 		return ""
 	}
 	if _, err := seal.ParseKeys(text); err != nil {
-		l.problem(l.where(key), err.Error(), "give 32 random bytes in base64, several keys on a line each")
+		l.problem(l.where(from), err.Error(), "give 32 random bytes in base64, several keys on a line each")
 		return ""
 	}
 	return directory.Secret(text)
+}
+
+// databaseURL and redisURL look at the scheme only: what follows is checked by
+// who opens it, in errors that do not show the password.
+func (l *loader) databaseURL(text, from string) directory.Secret {
+	return l.schemes(text, from, "postgres://user:password@host:5432/signpost", "postgres", "postgresql")
+}
+
+func (l *loader) redisURL(text, from string) directory.Secret {
+	return l.schemes(text, from, "redis://host:6379/0", "redis", "rediss",
+		"redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+}
+
+func (l *loader) schemes(text, from, example string, known ...string) directory.Secret {
+	if text == "" {
+		return ""
+	}
+	scheme, _, ok := strings.Cut(text, "://")
+	if !ok || !slices.Contains(known, scheme) {
+		l.problem(l.where(from), "does not begin with "+strings.Join(known, "://, ")+"://", "write "+example)
+		return ""
+	}
+	return directory.Secret(text)
+}
+
+func (l *loader) operationsListen(key string) string {
+	value := l.text(key, "")
+	if value == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(value)
+	if err == nil && host == "" {
+		host = netip.IPv6Unspecified().String()
+	}
+	if _, parseErr := netip.ParseAddrPort(net.JoinHostPort(host, port)); err != nil || parseErr != nil {
+		l.problem(l.where(key), fmt.Sprintf("%q is not an IP address and a port", value), "write 127.0.0.1:9480 or :9480")
+		return ""
+	}
+	return value
+}
+
+// span reads a length of time.
+func (l *loader) span(key string, otherwise, least, most time.Duration) time.Duration {
+	value := l.text(key, "")
+	if value == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least || d > most {
+		l.problem(l.where(key), fmt.Sprintf("%q is not a length of time from %v to %v", value, least, most), "write "+max(otherwise, 10*time.Second).String())
+		return otherwise
+	}
+	return d
 }
 
 func (l *loader) level(key string) slog.Level {

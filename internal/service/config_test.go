@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // options makes LoadOptions of a user at home, with files that exist in the test alone.
@@ -42,6 +43,8 @@ func TestLoadDefaults(t *testing.T) {
 		LogFormat:         "text",
 		RequestsPerMinute: 600,
 		baseURLAssumed:    true,
+
+		RevocationMaxStale: 5 * time.Minute,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Load with nothing set\n got %+v\nwant %+v", got, want)
@@ -72,6 +75,7 @@ func TestLoadGood(t *testing.T) {
 	files := map[string]string{
 		"signpost.yaml": "base_url: https://id.example.com\ntrusted_proxies: [10.1.2.3/8, 192.0.2.1]\nlisten: \":80\"\nrequests_per_minute: 30\n",
 		"key":           goodKey + "\n",
+		"database":      "postgres://me:word@db.example.com/signpost\n",
 	}
 	for name, c := range map[string]struct {
 		flags map[string]string
@@ -112,7 +116,26 @@ func TestLoadGood(t *testing.T) {
 		},
 		"secret key from a file": {
 			env:   []string{"SIGNPOST_SECRET_KEY_FILE=key"},
-			check: func(c Config) (any, any) { return string(c.SecretKey), goodKey + "\n" },
+			check: func(c Config) (any, any) { return string(c.SecretKey), goodKey },
+		},
+		"database with its secret key": {
+			env:   []string{"SIGNPOST_DATABASE_URL_FILE=database", "SIGNPOST_SECRET_KEY=" + goodKey},
+			check: func(c Config) (any, any) { return string(c.DatabaseURL), "postgres://me:word@db.example.com/signpost" },
+		},
+		"Redis with Sentinel": {
+			env:   []string{"SIGNPOST_REDIS_URL=redis+sentinel://a:1,b:2/0?master=m"},
+			check: func(c Config) (any, any) { return string(c.RedisURL), "redis+sentinel://a:1,b:2/0?master=m" },
+		},
+		"known grants count for five minutes": {
+			check: func(c Config) (any, any) { return c.RevocationMaxStale, 5 * time.Minute },
+		},
+		"known grants count for less": {
+			env:   []string{"SIGNPOST_REVOCATION_MAX_STALE=3s"},
+			check: func(c Config) (any, any) { return c.RevocationMaxStale, 3 * time.Second },
+		},
+		"operators at all addresses": {
+			flags: map[string]string{"operations-listen": ":9480"},
+			check: func(c Config) (any, any) { return c.OperationsListen, ":9480" },
 		},
 		"secret key from the environment": {
 			env:   []string{"SIGNPOST_SECRET_KEY=" + goodKey},
@@ -198,6 +221,15 @@ func TestLoadBad(t *testing.T) {
 		"secret key file that is empty":  {env: []string{"SIGNPOST_SECRET_KEY_FILE=empty"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: \"empty\" is empty"}},
 		"secret key that is too short":   {env: []string{"SIGNPOST_SECRET_KEY=a2V5"}, want: []string{"SIGNPOST_SECRET_KEY: seal: key 1 has 3 bytes"}},
 		"secret key file without base64": {env: []string{"SIGNPOST_SECRET_KEY_FILE=words"}, want: []string{"SIGNPOST_SECRET_KEY_FILE: seal: key 1 is not base64"}},
+		"database without a secret key":  {env: []string{"SIGNPOST_DATABASE_URL=postgres://db.example.com/signpost"}, want: []string{"SIGNPOST_DATABASE_URL: is set without a secret key"}},
+		"database of another kind":       {env: []string{"SIGNPOST_DATABASE_URL=mysql://me:word@db.example.com"}, want: []string{"SIGNPOST_DATABASE_URL: does not begin with postgres://"}},
+		"database on the command line":   {flags: map[string]string{"database-url": "postgres://me:word@db.example.com"}, want: []string{"--database-url: a secret on the command line"}},
+		"database and its file":          {env: []string{"SIGNPOST_DATABASE_URL=postgres://a", "SIGNPOST_DATABASE_URL_FILE=gone"}, want: []string{"SIGNPOST_DATABASE_URL_FILE: database_url is set too"}},
+		"Redis without scheme":           {env: []string{"SIGNPOST_REDIS_URL=redis.example.com:6379"}, want: []string{"SIGNPOST_REDIS_URL: does not begin with redis://"}},
+		"operators on a name":            {flags: map[string]string{"operations-listen": "localhost:1"}, want: []string{"--operations-listen: \"localhost:1\" is not an IP address"}},
+		"a stale time without a unit":    {flags: map[string]string{"revocation-max-stale": "300"}, want: []string{"--revocation-max-stale: \"300\" is not a length of time"}},
+		"a stale time of a day":          {flags: map[string]string{"revocation-max-stale": "24h"}, want: []string{"--revocation-max-stale: \"24h\" is not a length of time"}},
+		"a negative delay":               {flags: map[string]string{"shutdown-delay": "-1s"}, want: []string{"--shutdown-delay: \"-1s\" is not a length of time"}},
 		"log level":                      {flags: map[string]string{"log-level": "loud"}, want: []string{"--log-level: \"loud\" is not a level"}},
 		"log format":                     {flags: map[string]string{"log-format": "xml"}, want: []string{"--log-format: \"xml\" is not a format"}},
 		"requests that are not a number": {flags: map[string]string{"requests-per-minute": "many"}, want: []string{"--requests-per-minute: \"many\" is not a number"}},

@@ -15,32 +15,55 @@ import (
 
 func databaseFile(c Config) string { return filepath.Join(c.DataDir, "signpost.db") }
 
-// openData opens the data folder, the key that seals and the database, and makes
-// what is missing. A database that was there before is brought to this program's
-// schema only if migrate says so, and must have been sealed with the same key.
+// openData opens the database and the key that seals it, and makes what is missing.
+// A database that was there before is brought to this program's schema only if
+// migrate says so, and must have been sealed with the same key.
 func openData(ctx context.Context, c Config, migrate bool) (*seal.Box, *store.Store, error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make data folder: %w", err)
+	open := openFile
+	if c.DatabaseURL != "" {
+		open = openShared
 	}
-	if err := checkDataDir(c.DataDir); err != nil {
-		return nil, nil, err
-	}
-	exists, err := databaseExists(c)
+	box, db, isNew, err := open(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	box, err := openBox(c, exists)
-	if err != nil {
-		return nil, nil, err
-	}
-	db, err := store.OpenSQLite(ctx, databaseFile(c), box)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := prepare(ctx, db, migrate, !exists); err != nil {
+	if err := prepare(ctx, db, migrate, isNew); err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return box, db, nil
+}
+
+// openShared opens the PostgreSQL database. Its key is configured: Load demands it.
+func openShared(ctx context.Context, c Config) (box *seal.Box, db *store.Store, isNew bool, err error) {
+	if box, err = openBox(c, true); err != nil {
+		return nil, nil, false, err
+	}
+	if db, err = store.OpenPostgres(ctx, string(c.DatabaseURL), box); err != nil {
+		return nil, nil, false, err
+	}
+	if isNew, err = db.Empty(ctx); err != nil {
+		return nil, nil, false, errors.Join(err, db.Close())
+	}
+	return box, db, isNew, nil
+}
+
+// openFile opens the SQLite database in the data folder.
+func openFile(ctx context.Context, c Config) (box *seal.Box, db *store.Store, isNew bool, err error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, nil, false, fmt.Errorf("make data folder: %w", err)
+	}
+	if err := checkDataDir(c.DataDir); err != nil {
+		return nil, nil, false, err
+	}
+	exists, err := databaseExists(c)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if box, err = openBox(c, exists); err != nil {
+		return nil, nil, false, err
+	}
+	db, err = store.OpenSQLite(ctx, databaseFile(c), box)
+	return box, db, !exists, err
 }
 
 func prepare(ctx context.Context, db *store.Store, migrate, isNew bool) error {
@@ -71,6 +94,13 @@ func checkKey(ctx context.Context, db *store.Store) error {
 // lookAtData opens the database that is there and makes nothing. Without a
 // database it returns nil.
 func lookAtData(ctx context.Context, c Config) (*store.Store, error) {
+	if c.DatabaseURL != "" {
+		_, db, isNew, err := openShared(ctx, c)
+		if err == nil && isNew {
+			return nil, db.Close()
+		}
+		return db, err
+	}
 	exists, err := databaseExists(c)
 	if err != nil || !exists {
 		return nil, err

@@ -64,7 +64,7 @@ func following(t *testing.T, declaration string) *followed {
 	f.must(err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { f.follow(ctx); close(done) }()
+	go func() { f.background(ctx); close(done) }()
 	t.Cleanup(func() {
 		stop()
 		<-done
@@ -129,7 +129,7 @@ func TestWatchSurvivesAnError(t *testing.T) {
 		f := following(t, whole)
 		f.write(`ALTER TABLE revision RENAME TO revision_away`)
 		f.settle()
-		if f.logged("watch: trying again") == 0 {
+		if f.logged("cannot look for changes") == 0 {
 			t.Fatalf("the watch met no error: else this test proves nothing\n%s", f.log)
 		}
 		if got := f.served(); !slices.Equal(got, []string{"imap", "files"}) {

@@ -6,17 +6,18 @@ package service
 import (
 	"context"
 	"crypto"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"signpost/directory"
+	"signpost/internal/audit"
 	"signpost/internal/cache"
+	"signpost/internal/metrics"
+	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
 	"signpost/oidc/exchange"
@@ -32,8 +33,8 @@ const (
 	watchEvery = 500 * time.Millisecond
 	// cacheBytes bounds the in-process cache: sign-ins in flight, mostly; about 4 KiB each.
 	cacheBytes = 64 << 20
-	// drainFor is how long requests may take to finish when the service stops.
-	drainFor = 10 * time.Second
+	// flushFor is how long what the audit still holds may take to be written at the end.
+	flushFor = 5 * time.Second
 )
 
 // Parts are what tests and the demo may put in the place of the ordinary. The zero
@@ -43,29 +44,46 @@ type Parts struct {
 	Upstream *http.Client                                  // to reach identity providers
 	Generate func(algorithm string) (crypto.Signer, error) // signing keys
 	Watch    time.Duration                                 // how often the facts are looked at
+	Version  string                                        // of this program, for /metrics
 }
 
 // Service is a running Signpost.
 type Service struct {
-	Answers *directory.Answers
-	Keys    *keys.Keys
-	Handler http.Handler
+	Answers    *directory.Answers
+	Keys       *keys.Keys
+	Handler    http.Handler // for everybody
+	Operations http.Handler // for operators: /livez, /readyz, /metrics
 
 	config      Config
 	log         *slog.Logger
-	store       *store.Store
-	memory      *cache.Memory // consents, codes, counters
-	begun       *cache.Memory // sign-ins in flight
-	certificate *certificate  // nil without TLS
+	now         func() time.Time
+	started     time.Time
 	watch       time.Duration
-	facts       atomic.Int64 // revision of the facts that are served
+	certificate *certificate // nil without TLS
+	store       *store.Store
+	shared      *cache.Redis // nil on one machine
+	kept        cache.Cache  // consents, codes, counters
+	begun       cache.Cache  // sign-ins in flight
+	audit       *audit.Queue
+	known       *issuer.Known
+	metrics     *metrics.Metrics
+	closers     []func() error // in the order of opening
+
+	facts        atomic.Int64 // revision of the facts that are served
+	stopping     atomic.Bool
+	rung, moved  chan struct{} // this process changed something; the revision moved
+	looks, loads condition     // looking at the revision; loading what is declared
+	pings        condition     // asking Redis whether it is there
 }
 
 // Open puts a service together: it opens and migrates the database, loads what is
 // declared and makes the keys that are missing. Close it.
 func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service, err error) {
 	p = p.ordinary()
-	s := &Service{config: c, log: log, watch: p.Watch, Answers: &directory.Answers{}}
+	s := &Service{
+		config: c, log: log, now: p.Now, started: p.Now(), watch: p.Watch, Answers: &directory.Answers{}, metrics: metrics.New(p.Version),
+		rung: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+	}
 	defer func() {
 		if err != nil {
 			_ = s.Close() // the first error is the one to tell
@@ -79,19 +97,26 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 		}
 	}
 
-	// Facts.
-	box, db, err := openData(ctx, c, true)
+	// What lasts: facts, people, keys, the record.
+	box, err := s.openStore(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.store = db
 
 	// What may be lost.
-	s.memory, s.begun = cache.NewMemory(cacheBytes), cache.NewMemory(cacheBytes)
+	limits, err := s.openCache(ctx, box)
+	if err != nil {
+		return nil, err
+	}
 
 	// Keys, sign-in, exchange.
-	s.Keys = keys.New(db, box, p.Now, p.Generate)
-	i := &issuer.Issuer{Store: db, Cache: s.memory, Begun: s.begun, Keys: s.Keys, Sealer: box, Audit: db, Now: p.Now}
+	s.Keys = keys.New(s.store, box, p.Now, p.Generate)
+	people := s.metrics.ObservedStore(s.store)
+	s.known = issuer.NewKnown(people, s.store, c.RevocationMaxStale, p.Now)
+	i := &issuer.Issuer{
+		Store: people, Known: s.known, Cache: s.kept, Begun: s.begun,
+		Keys: s.Keys, Sealer: box, Audit: s.metrics.ObservedLog(s.audit), Now: p.Now,
+	}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 
 	// Everything declared, compiled.
@@ -104,12 +129,59 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 	if err != nil {
 		return nil, err
 	}
+	outside := *p.Upstream
+	outside.Transport = s.metrics.ObservedTransport(outside.Transport)
 	s.Handler, err = server.New(server.Deps{
-		Answers: s.Answers, Issuer: i, Keys: s.Keys, Upstream: upstream.New(p.Upstream, p.Now),
-		Pages: pages, Limiter: s.memory, Log: log,
+		Answers: s.Answers, Issuer: i, Keys: s.Keys, Upstream: upstream.New(&outside, p.Now),
+		Pages: pages, Limiter: limits, Log: log, Requests: s.metrics,
 		TrustedProxies: c.TrustedProxies, RequestsPerMinute: c.RequestsPerMinute,
 	})
+	s.measure()
+	s.Operations = server.Operations(s, s.metrics.Handler())
 	return s, err
+}
+
+// openStore opens the database and the queue of the record in front of it.
+func (s *Service) openStore(ctx context.Context) (*seal.Box, error) {
+	box, db, err := openData(ctx, s.config, true)
+	if err != nil {
+		return nil, err
+	}
+	s.store = db
+	s.closers = append(s.closers, db.Close)
+	db.OnRing = s.ring
+	s.audit = audit.NewQueue(db.RecordAll, s.log)
+	s.closers = append(s.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), flushFor)
+		defer cancel()
+		return s.audit.Close(ctx)
+	})
+	return box, nil
+}
+
+// openCache opens Redis, or memory where none is configured, and returns what counts
+// requests.
+func (s *Service) openCache(ctx context.Context, box *seal.Box) (server.Limiter, error) {
+	local := s.openMemory()
+	if s.config.RedisURL == "" {
+		// Strangers fill begun: apart, so that they push nobody out who has signed in.
+		s.kept, s.begun = s.metrics.ObservedCache("kept", local), s.metrics.ObservedCache("begun", s.openMemory())
+		return s.kept, nil
+	}
+	redis, err := cache.OpenRedis(ctx, string(s.config.RedisURL), box)
+	if err != nil {
+		return nil, err
+	}
+	s.shared = redis
+	s.closers = append(s.closers, func() error { redis.Close(); return nil })
+	s.kept, s.begun = s.metrics.ObservedCache("kept", redis), s.metrics.ObservedCache("begun", redis)
+	return cache.Limits{Shared: s.kept, Local: local}, nil
+}
+
+func (s *Service) openMemory() *cache.Memory {
+	m := cache.NewMemory(cacheBytes)
+	s.closers = append(s.closers, func() error { m.Close(); return nil })
+	return m
 }
 
 func (p Parts) ordinary() Parts {
@@ -173,97 +245,19 @@ func (s *Service) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Serve answers on a listener until ctx ends, then lets requests finish. It reloads
-// the facts whenever they change, also when another process changed them.
-func (s *Service) Serve(ctx context.Context, l net.Listener) error {
-	return s.serve(ctx, l, s.Handler)
-}
-
-// ServeWith is Serve with another handler around the service's own.
-func (s *Service) ServeWith(ctx context.Context, l net.Listener, wrap func(http.Handler) http.Handler) error {
-	return s.serve(ctx, l, wrap(s.Handler))
-}
-
-func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	srv := server.Timeouts(h)
-	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
-	watched := make(chan struct{})
-	go func() { s.follow(ctx); close(watched) }()
-	drained := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
-		defer cancel()
-		drained <- srv.Shutdown(bounded)
-	}()
-	var err error
-	if s.certificate != nil {
-		srv.TLSConfig = &tls.Config{GetCertificate: s.certificate.get, MinVersion: tls.VersionTLS12}
-		err = srv.ServeTLS(l, "", "")
-	} else {
-		err = srv.Serve(l)
-	}
-	stop(err)
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	<-watched
-	return errors.Join(err, <-drained)
-}
-
-// follow answers the bell until ctx ends. A database that cannot be read for a
-// while must not make the service deaf, so it never gives up.
-func (s *Service) follow(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := s.store.Watch(ctx, s.watch, func(int64) { s.catchUp(ctx) })
-		if err != nil {
-			s.log.ErrorContext(ctx, "watch: trying again", "err", err)
-			s.pause(ctx)
-		}
-	}
-}
-
-// catchUp reloads until what is served is what is declared.
-func (s *Service) catchUp(ctx context.Context) {
-	for ctx.Err() == nil {
-		facts, err := s.store.Facts(ctx)
-		if err == nil && facts == s.facts.Load() {
-			return
-		}
-		if err == nil {
-			err = s.Reload(ctx)
-		}
-		if err == nil {
-			s.log.InfoContext(ctx, "reloaded", "revision", s.Answers.Current().Revision)
-			continue
-		}
-		s.log.ErrorContext(ctx, "reload: what was served before goes on", "err", err)
-		s.pause(ctx)
-	}
-}
-
-// pause waits a little before something is tried again.
-func (s *Service) pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(2 * s.watch):
-	}
-}
-
 // Declared reports whether any tenant is declared.
 func (s *Service) Declared() bool { return len(s.Answers.Current().Realms()) > 0 }
 
-// Close releases database and cache.
+// Flush returns when the record holds everything that has happened so far.
+func (s *Service) Flush(ctx context.Context) error { return s.audit.Flush(ctx) }
+
+// Close writes what the record still waits for, and releases database and cache.
 func (s *Service) Close() error {
 	var err error
-	if s.store != nil {
-		err = s.store.Close()
-	}
-	if s.memory != nil {
-		s.memory.Close()
-		s.begun.Close()
+	for len(s.closers) > 0 {
+		last := len(s.closers) - 1
+		err = errors.Join(err, s.closers[last]())
+		s.closers = s.closers[:last]
 	}
 	return err
 }

@@ -6,6 +6,8 @@ package stage
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +30,10 @@ type Options struct {
 	Dir   string // must exist; all data are in a new folder below it, which Close removes
 	Log   *slog.Logger
 	Parts service.Parts // of Signpost; the zero value is the ordinary
+
+	// DatabaseURL and RedisURL are those of service.Config: where Signpost keeps its data
+	// instead of in Dir and in memory. The database must be empty.
+	DatabaseURL, RedisURL directory.Secret
 
 	// Insecure switches checks of services off, by service id, to show that the walk notices.
 	Insecure map[string]demo.Insecure
@@ -84,6 +90,10 @@ func (s *Stage) open(ctx context.Context, o Options, address string) error {
 	config := service.Config{
 		Listen: address, BaseURL: s.URL, DataDir: filepath.Join(s.dir, "signpost"),
 		LogFormat: "text", RequestsPerMinute: 6000,
+		DatabaseURL: o.DatabaseURL, RedisURL: o.RedisURL,
+	}
+	if o.DatabaseURL != "" {
+		config.SecretKey = newSecretKey()
 	}
 	noEnvironment := func(string) (string, bool) { return "", false }
 	tenants, err := directory.Parse("demo.yaml", s.World.Declaration(), noEnvironment, os.ReadFile)
@@ -95,6 +105,14 @@ func (s *Stage) open(ctx context.Context, o Options, address string) error {
 	}
 	s.Service, err = service.Open(ctx, config, o.Log, o.Parts)
 	return err
+}
+
+// newSecretKey makes a key that seals. That it is new each time also keeps the demo
+// out of a database that somebody else uses: another key opens nothing there.
+func newSecretKey() directory.Secret {
+	key := make([]byte, 32)
+	rand.Read(key) // never fails
+	return directory.Secret(base64.StdEncoding.EncodeToString(key))
 }
 
 // listen takes the wanted port or one of the next ones.
