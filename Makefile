@@ -3,9 +3,10 @@
 GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
+WITH      = $(GO) run ./test/withbackends --
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo walk check format vet lint layout race generated generate test test-all tidy vuln fuzz mutants ci
+.PHONY: help build demo walk check format vet lint layout race generated generate test test-all suites flows walk-shared tidy vuln fuzz mutants ci
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,15 +40,27 @@ race: # needs a C compiler
 generated: # files made from others are as they would be made now
 	$(GO) test -count=1 -run '^TestConfigurationReference$$' ./internal/service
 
-generate: ## Write what is made from other files: docs/configuration.md, the tests in docs/rules.md
+generate: ## Write what is made from other files: docs/configuration.md, the tests in docs/rules.md, the table of metrics
 	$(GO) test -count=1 -run '^TestConfigurationReference$$' ./internal/service -update
 	$(GO) test -count=1 -run '^TestLayout$$/^rules$$' . -update
+	$(GO) test -count=1 ./internal/metrics -update
 
 test: ## All tests that need nothing but Go
 	$(GO) test ./...
 
-test-all: test walk ## All tests, with those that need the world: the demo's walk, a real Chromium
-	SIGNPOST_TEST_ALL=1 $(GO) test -count=1 ./test/...
+test-all: ## All tests, with those that need the world: PostgreSQL, Redis, a real Chromium. What is missing fails
+	SIGNPOST_TEST_ALL=1 $(WITH) $(MAKE) --no-print-directory RACE=$(RACE) suites flows walk walk-shared
+
+# The next three are run by test-all beside its servers.
+suites: # what is in test starts and measures whole processes: one package after the other
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) $$($(GO) list ./... | grep -v '^signpost/test/')
+	$(GO) test -count=1 -p 1 ./test/...
+
+flows: # what people and programs do, with everything kept in PostgreSQL and Redis
+	SIGNPOST_TEST_ENGINES=remote $(GO) test -count=1 ./server
+
+walk-shared: # the demo's walk, with everything kept in PostgreSQL and Redis
+	SIGNPOST_DATABASE_URL=$$SIGNPOST_TEST_POSTGRES SIGNPOST_REDIS_URL=$$SIGNPOST_TEST_REDIS $(GO) run ./cmd/signpost demo --walk
 
 tidy: # go.mod and go.sum name what is used, no more and no less
 	$(GO) mod tidy -diff
@@ -75,7 +88,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
 
 mutants: ## Take the product's guards away one by one: the tests must notice each
 	$(GO) test -tags mutants ./test/mutants # the runner itself, which needs git
-	$(GO) run ./test/mutants
+	CI= SIGNPOST_TEST_ALL= $(GO) run ./test/mutants # with the tests that need nothing but Go
 
+ci: export CI = true
 ci: FUZZTIME = 5s
-ci: tidy check test-all mutants fuzz vuln ## What .ci/run calls: everything above that checks
+ci: RACE = -race
+ci: tidy format vet lint layout generated test-all mutants fuzz vuln ## What .ci/run calls: everything above that checks
