@@ -31,7 +31,7 @@ printf 'redis://signpost:%s@redis:6379/0\n' "$redis" >"$new/redis_url"
 # Without a name and a password one may ask whether Redis lives, and nothing else.
 cat >"$new/redis_acl" <<END
 user default on nopass resetkeys resetchannels -@all +ping
-user signpost on >$redis resetchannels ~signpost:* &signpost:* -@all +get +set +del +getdel +eval +evalsha +time +publish +subscribe +unsubscribe +ping +hello +auth +select +client|setname
+user signpost on >$redis resetchannels ~signpost:* &signpost:* -@all +get +getrange +strlen +set +del +getdel +eval +evalsha +time +publish +subscribe +unsubscribe +ping +hello +auth +select +client|setname
 END
 chmod 0444 "$new"/*
 mv "$new" secrets

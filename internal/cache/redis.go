@@ -24,7 +24,7 @@ const connections = 32
 // Redis is the cache that several processes share. It needs Redis 6.2 or newer,
 // alone, with Sentinel or as a Cluster, and there a user with
 //
-//	~signpost:* &signpost:* +get +set +del +getdel +eval +evalsha +time
+//	~signpost:* &signpost:* +get +getrange +strlen +set +del +getdel +eval +evalsha +time
 //	+publish +subscribe +unsubscribe +ping +hello +auth +select +client|setname
 //	+command +cluster|slots
 //
@@ -133,7 +133,7 @@ func (r *Redis) do(ctx context.Context, what string, call func(ctx context.Conte
 	}
 	limited, cancel := context.WithTimeout(ctx, r.within)
 	defer cancel()
-	err := call(limited)
+	err := guarded(limited, call)
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		r.breaker.answered()
@@ -151,6 +151,21 @@ func (r *Redis) do(ctx context.Context, what string, call func(ctx context.Conte
 	return fmt.Errorf("%w: %s: %s", ErrUnavailable, what, err.Error()) // not wrapped: a deadline of ours is none of the caller's
 }
 
+// errNonsense means that an answer could not even be read.
+var errNonsense = errors.New("cache: the answer is no answer of a Redis")
+
+// guarded turns a panic into an error: go-redis makes room for as many bytes as the
+// server announces, and one that announces more than there can be would end the
+// process.
+func guarded(ctx context.Context, call func(ctx context.Context) error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errNonsense
+		}
+	}()
+	return call(ctx)
+}
+
 // usable is the first question of every method.
 func (r *Redis) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -164,26 +179,43 @@ func (r *Redis) usable(ctx context.Context) error {
 
 // Get implements Cache.
 func (r *Redis) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	return r.read(ctx, "get", key, func(ctx context.Context, name string) *redis.StringCmd {
-		return r.client.Get(ctx, name)
+	return r.read(ctx, "get", key, func(ctx context.Context, name string) (string, error) {
+		// One byte more than there can be tells a value that is too large, which does not open.
+		return r.client.GetRange(ctx, name, 0, maxSealed).Result()
 	})
 }
+
+// maxSealed bounds what is kept and what is read, in bytes. Nothing of ours comes
+// near it; without it, who can write to Redis could make every reader fetch half a
+// gigabyte, at once and again.
+const maxSealed = 64 << 10
+
+// takeSmall reads and deletes in one step, but reads nothing that is too large. The
+// answer is nil if there is nothing, or nothing of ours.
+const takeSmall = `
+local size = redis.pcall('STRLEN', KEYS[1])
+if type(size) ~= 'number' or size == 0 then return false end
+if size > tonumber(ARGV[1]) then
+  redis.call('DEL', KEYS[1])
+  return false
+end
+return redis.call('GETDEL', KEYS[1])`
 
 // Take implements Cache.
 func (r *Redis) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	return r.read(ctx, "take", key, func(ctx context.Context, name string) *redis.StringCmd {
-		return r.client.GetDel(ctx, name)
+	return r.read(ctx, "take", key, func(ctx context.Context, name string) (string, error) {
+		return redis.NewScript(takeSmall).Run(ctx, r.client, []string{name}, maxSealed).Text()
 	})
 }
 
-func (r *Redis) read(ctx context.Context, what, key string, command func(ctx context.Context, name string) *redis.StringCmd) ([]byte, bool, error) {
+func (r *Redis) read(ctx context.Context, what, key string, command func(ctx context.Context, name string) (string, error)) ([]byte, bool, error) {
 	p, err := r.place(valueKind, key)
 	if err != nil {
 		return nil, false, err
 	}
-	var sealed []byte
+	var sealed string
 	err = r.do(ctx, what, func(ctx context.Context) (err error) {
-		sealed, err = command(ctx, p.name).Bytes()
+		sealed, err = command(ctx, p.name)
 		return err
 	})
 	if errors.Is(err, redis.Nil) {
@@ -192,7 +224,7 @@ func (r *Redis) read(ctx context.Context, what, key string, command func(ctx con
 	if err != nil {
 		return nil, false, err
 	}
-	value, ok := r.open(p, sealed)
+	value, ok := r.open(p, []byte(sealed))
 	return value, ok, nil
 }
 
@@ -220,6 +252,9 @@ func (r *Redis) write(ctx context.Context, what, key string, value []byte, ttl t
 	sealed, err := r.seal(p, value, r.now().Add(ttl))
 	if err != nil {
 		return false, err
+	}
+	if len(sealed) > maxSealed {
+		return false, errSize
 	}
 	err = r.do(ctx, what, func(ctx context.Context) error {
 		return r.client.SetArgs(ctx, p.name, sealed, redis.SetArgs{Mode: mode, TTL: ttl}).Err()

@@ -98,7 +98,8 @@ type redisListener struct {
 // run listens until ctx ends, on one connection after the other.
 func (l *redisListener) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		l.listen(ctx)
+		// Whatever ended it, there is another connection to try.
+		_ = guarded(ctx, func(ctx context.Context) error { l.listen(ctx); return nil })
 		l.once.Do(func() { close(l.asked) })
 		select {
 		case <-ctx.Done():

@@ -320,6 +320,9 @@ func TestRedisLostAnswers(t *testing.T) {
 	if err := r.Set(t.Context(), "code", []byte("value"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := r.Take(t.Context(), "another"); err != nil { // so that the server knows the script
+		t.Fatal(err)
+	}
 	link.mode.Store(cut)
 	if got, found, err := r.Take(t.Context(), "code"); found || err != nil {
 		t.Errorf("Take with a lost answer: got %q, %v, %v, want a miss", got, found, err)

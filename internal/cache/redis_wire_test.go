@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -74,7 +75,7 @@ func keysOf(args []any) ([]string, error) {
 		words[i] = fmt.Sprint(arg)
 	}
 	switch strings.ToLower(words[0]) {
-	case "get", "set", "getdel":
+	case "get", "getrange", "set":
 		return words[1:2], nil
 	case "del", "mget":
 		return words[1:], nil
@@ -161,7 +162,7 @@ func (w *wire) age(key string, d time.Duration) {
 	w.t.Helper()
 	ctx := context.Background()
 	value, err := w.client.Get(ctx, key).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return // taken, deleted or over
 	}
 	if err != nil {

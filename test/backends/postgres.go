@@ -104,7 +104,7 @@ func postgresArgs(data string, port int, durable bool) []string {
 		"max_connections=400", // many tests at once, each with pools of its own
 	}
 	if !durable {
-		settings = append(settings, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
+		settings = append(settings, "fsync=off", "full_page_writes=off")
 	}
 	args := []string{"-D", data}
 	for _, setting := range settings {

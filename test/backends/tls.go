@@ -24,7 +24,7 @@ const (
 	// limits are all that user may do: what package cache names, and no more. It sees no
 	// key and no channel of anybody else.
 	limits = "resetchannels ~signpost:* &signpost:* -@all" +
-		" +get +set +del +getdel +eval +evalsha +time" +
+		" +get +getrange +strlen +set +del +getdel +eval +evalsha +time" +
 		" +publish +subscribe +unsubscribe +ping +hello +auth +select +client|setname"
 
 	authorityFile   = "ca.pem"
