@@ -17,6 +17,9 @@ const (
 	// gatherFor is how long the first event of a batch waits for company: twenty
 	// transactions a second are few enough for SQLite's one writer.
 	gatherFor = 50 * time.Millisecond
+	// roomFor is how long Record waits for room. What it describes was decided before,
+	// and is not true for much longer: a grant may end meanwhile (R26).
+	roomFor = time.Second
 	// tryFor bounds one try to keep a batch.
 	tryFor     = 10 * time.Second
 	firstPause = 100 * time.Millisecond // between tries; doubled each time up to longestPause
@@ -26,6 +29,7 @@ const (
 
 var (
 	errClosed = errors.New("audit: queue is closed")
+	errFull   = errors.New("audit: queue is full")
 	// errNoTime is told at once: no database keeps an event without a time, so it would
 	// be tried for ever, and everything behind it would wait.
 	errNoTime = errors.New("audit: event has no time")
@@ -68,8 +72,9 @@ func NewQueue(keep func(ctx context.Context, events []Event) error, log *slog.Lo
 	return q
 }
 
-// Record takes an event. When the queue is full it waits until there is room or ctx ends; an
-// error means that the event was not taken, and what it describes must not go on.
+// Record takes an event. When the queue is full it waits for room, a second at most and
+// not longer than ctx; an error means that the event was not taken, and what it
+// describes must not go on.
 func (q *Queue) Record(ctx context.Context, e Event) error {
 	if e.At.IsZero() {
 		return errNoTime
@@ -95,11 +100,15 @@ func (q *Queue) reserve(ctx context.Context) error {
 		return nil
 	default:
 	}
+	full := time.NewTimer(roomFor)
+	defer full.Stop()
 	select {
 	case q.room <- struct{}{}:
 		return nil
 	case <-q.closing:
 		return errClosed
+	case <-full.C:
+		return errFull
 	case <-ctx.Done():
 		return fmt.Errorf("wait for room in the audit queue: %w", ctx.Err())
 	}

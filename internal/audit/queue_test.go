@@ -227,14 +227,21 @@ func TestQueueFullRefuses(t *testing.T) {
 		d := &disk{away: true}
 		q := audit.NewQueue(d.keep, quiet())
 		record(t, q, 0, queueSize)
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		start := time.Now()
 		if err := q.Record(ctx, event(-1)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Record into a full queue = %v, want deadline exceeded", err)
 		}
-		if waited := time.Since(start); waited != 3*time.Second {
+		if waited := time.Since(start); waited != 300*time.Millisecond {
 			t.Errorf("Record waited %v, want as long as it may", waited)
+		}
+		start = time.Now()
+		if err := q.Record(t.Context(), event(-1)); err == nil {
+			t.Error("Record into a queue that stays full = nil, want it refused")
+		}
+		if waited := time.Since(start); waited != time.Second {
+			t.Errorf("Record waited %v, want a second: what was decided is not true for much longer", waited)
 		}
 		if got := q.Depth(); got != queueSize {
 			t.Errorf("Depth = %d, want %d", got, queueSize)
@@ -249,6 +256,7 @@ func TestQueueFullRefuses(t *testing.T) {
 		default:
 		}
 		d.set(func(d *disk) { d.away = false })
+		go func() { _ = q.Flush(t.Context()) }() // ends the pause before the next try
 		if err := <-taken; err != nil {
 			t.Errorf("Record when there is room again = %v", err)
 		}
