@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -223,6 +224,22 @@ func TestR26EndByACodeThatTheCacheStillHas(t *testing.T) {
 	r.answers(t, "before", form(in.AccessToken, nil), "")
 	r.answers(t, "replay", used, oidc.CodeInvalidGrant)
 	r.answers(t, "after", form(in.AccessToken, nil), oidc.CodeInvalidRequest)
+}
+
+// deletesNothing is a cache that goes away between the read and the deletion of a code.
+type deletesNothing struct{ issuer.Cache }
+
+func (deletesNothing) Delete(context.Context, string) error { return errors.New("the cache is away") }
+
+// TestRedeemedAlthoughTheCacheFails: the database has made the grant. "Try again" would make
+// the program come with the code once more, which ends it.
+func TestRedeemedAlthoughTheCacheFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	code := codeForm(r.code(t, r.realm, all))
+	r.Cache = deletesNothing{r.Cache}
+	in := r.answers(t, "redeem without the cache", code, "")
+	r.answers(t, "exchange", form(in.AccessToken, nil), "")
 }
 
 // TestR1SignInChangesWhatIsKnown: an address that a sign-in in this process took from an

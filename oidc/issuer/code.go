@@ -132,9 +132,9 @@ func (g codeGrant) basis(t TokenRequest, c code, account Account, presented stri
 		if err != nil {
 			return "", refusal("create grant", err)
 		}
-		if err := g.Cache.Delete(ctx, cacheKey("code", t.Realm.Name, presented)); err != nil {
-			return "", busy("use up code", err)
-		}
+		// Only to make room: SQL refuses the code from now on. An answer of "try again"
+		// would make the program come with it once more, and end the grant.
+		_ = g.Cache.Delete(ctx, cacheKey("code", t.Realm.Name, presented))
 		return refresh, nil
 	}
 	return b, nil

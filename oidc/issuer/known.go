@@ -113,6 +113,15 @@ func (k *Known) Looked(ctx context.Context, at time.Time, revision int64) error 
 	return nil
 }
 
+// Lost tells that the feed was lost: what answers next may be another server, which
+// counts from an older revision. The next look begins anew; until then, what is known
+// counts as long as it would.
+func (k *Known) Lost() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.following = false
+}
+
 // Confirmed returns the moment up to which every end is certain to be known; zero
 // before the first look.
 func (k *Known) Confirmed() time.Time {

@@ -322,3 +322,17 @@ func TestR26NotFoundIsNotKept(t *testing.T) {
 	r.ledger.away = true
 	r.expect("gone, and SQL away", "g2", busy, issuer.KnownRefused, 1)
 }
+
+// A database that comes back may be another server, which lost what was confirmed last
+// and has counted up again: its revision says nothing about what was known before.
+func TestR26AFeedThatWasLostBeginsAnew(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, newLedger("g1"))
+	r.look()
+	r.expect("at first", "g1", alive, issuer.KnownMiss, 1)
+	r.expect("known", "g1", alive, issuer.KnownHit, 0)
+	r.Lost()
+	r.expect("before the next look", "g1", alive, issuer.KnownHit, 0)
+	r.look() // the same revision as before
+	r.expect("after it", "g1", alive, issuer.KnownMiss, 1)
+}
