@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -76,7 +77,8 @@ func newRequestID() string {
 // limited bounds how often one address may call a handler.
 func (s *Server) limited(h handler) handler {
 	return func(c *gin.Context, r *directory.Realm) error {
-		ok, wait, err := s.Limiter.Allow(c.Request.Context(), "limit:1:"+network(c.ClientIP()), s.RequestsPerMinute, time.Minute)
+		// Whoever hangs up is counted all the same: their requests make work too.
+		ok, wait, err := s.Limiter.Allow(context.WithoutCancel(c.Request.Context()), "limit:1:"+network(c.ClientIP()), s.RequestsPerMinute, time.Minute)
 		if err != nil {
 			// A cache that is away must not stop sign-ins: the limit is a courtesy, not a guard.
 			s.Log.WarnContext(c.Request.Context(), "limit", "request_id", requestID(c), "err", err)

@@ -252,6 +252,24 @@ func TestTooManyRequests(t *testing.T) {
 	}
 }
 
+// TestWhoHangsUpIsLimitedToo: a request that is taken back at once has been counted, and
+// makes no work beyond the limit.
+func TestWhoHangsUpIsLimitedToo(t *testing.T) {
+	t.Parallel()
+	a := newAlone(t, https, declared, func(d *server.Deps) { d.RequestsPerMinute = 1 })
+	hangUp := func(r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(ctx)
+	}
+	for n, limited := range []bool{false, true, true} {
+		p := a.ask(http.MethodPost, https+"/token", formBody(url.Values{}), hangUp)
+		if got := p.status == http.StatusTooManyRequests; got != limited {
+			t.Errorf("request %d, taken back: %d, want limited %v", n+1, p.status, limited)
+		}
+	}
+}
+
 // TestLimitCountsByAddress: one busy neighbour does not lock out the next, and
 // X-Forwarded-For of strangers is not believed.
 func TestLimitCountsByAddress(t *testing.T) {
