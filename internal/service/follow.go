@@ -60,12 +60,14 @@ func (s *Service) follow(ctx context.Context) {
 		err := s.store.Watch(ctx, s.watch, func(revision int64) {
 			// A look began after the one before it ended.
 			if err := s.known.Looked(ctx, before, revision); err != nil {
-				if s.looks.badly(s.now(), err) {
+				if s.looks.badly(s.now()) {
 					s.log.ErrorContext(ctx, "revocations: cannot learn what ended, trying again", "err", err)
 				}
 				return
 			}
-			s.looks.well()
+			if s.looks.well() {
+				s.log.InfoContext(ctx, "database: answers again")
+			}
 			if revision != seen {
 				seen = revision
 				s.wake()
@@ -73,7 +75,8 @@ func (s *Service) follow(ctx context.Context) {
 			before = s.now()
 		})
 		if err != nil {
-			if s.looks.badly(s.now(), err) {
+			s.known.Lost()
+			if s.looks.badly(s.now()) {
 				s.log.ErrorContext(ctx, "database: cannot look for changes, trying again", "err", err)
 			}
 			s.pause(ctx)
@@ -118,7 +121,7 @@ func (s *Service) catchUp(ctx context.Context) {
 			s.log.InfoContext(ctx, "reloaded", "revision", s.Answers.Current().Revision)
 			continue
 		}
-		if ctx.Err() == nil && s.loads.badly(s.now(), err) {
+		if ctx.Err() == nil && s.loads.badly(s.now()) {
 			s.log.ErrorContext(ctx, "reload: what was served before goes on", "err", err)
 		}
 		s.pause(ctx)

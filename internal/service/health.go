@@ -14,25 +14,26 @@ import (
 type condition struct {
 	mu    sync.Mutex
 	since time.Time // when it began to fail; zero while it goes well
-	cause string    // of the last failure
 }
 
-func (c *condition) well() {
+// well notes a success and reports whether it ends an outage.
+func (c *condition) well() (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.cause = time.Time{}, ""
+	news = !c.since.IsZero()
+	c.since = time.Time{}
+	return news
 }
 
-// badly notes a failure and reports whether it is news: the first one, or for
-// another cause than the one before. An outage is worth a line, not one for each try.
-func (c *condition) badly(now time.Time, err error) (news bool) {
+// badly notes a failure and reports whether it begins an outage, which is worth a
+// line in the log, and not one for each try.
+func (c *condition) badly(now time.Time) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	news = c.since.IsZero() || c.cause != err.Error()
-	if c.since.IsZero() {
+	news = c.since.IsZero()
+	if news {
 		c.since = now
 	}
-	c.cause = err.Error()
 	return news
 }
 
@@ -118,11 +119,9 @@ func (s *Service) ping(ctx context.Context) {
 		switch err := s.shared.Ping(ctx); {
 		case ctx.Err() != nil:
 			return
-		case err == nil && !s.pings.failing().IsZero():
-			s.pings.well()
+		case err == nil && s.pings.well():
 			s.log.InfoContext(ctx, "cache: answers again")
-		case err != nil && s.pings.failing().IsZero():
-			s.pings.badly(s.now(), err)
+		case err != nil && s.pings.badly(s.now()):
 			s.log.ErrorContext(ctx, "cache: does not answer, nobody can sign in anew", "err", err)
 		}
 		select {

@@ -54,7 +54,7 @@ func TestReadinessNamesWhatIsAway(t *testing.T) {
 		ready int
 	}{
 		{"at the start", func() {}, "", http.StatusOK},
-		{"the database is away", func() { s.looks.badly(now, errors.New("refused")) }, "database degraded", http.StatusOK},
+		{"the database is away", func() { s.looks.badly(now) }, "database degraded", http.StatusOK},
 		{"it is away for long", func() { now = now.Add(6 * time.Minute) }, "database degraded, revocations degraded", http.StatusOK},
 		{"it is back", func() {
 			s.looks.well()
@@ -62,8 +62,8 @@ func TestReadinessNamesWhatIsAway(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "", http.StatusOK},
-		{"Redis is away", func() { s.pings.badly(now, errors.New("refused")) }, "cache degraded", http.StatusOK},
-		{"a declaration cannot be loaded", func() { s.pings.well(); s.loads.badly(now, errors.New("no key")) }, "facts degraded", http.StatusOK},
+		{"Redis is away", func() { s.pings.badly(now) }, "cache degraded", http.StatusOK},
+		{"a declaration cannot be loaded", func() { s.pings.well(); s.loads.badly(now) }, "facts degraded", http.StatusOK},
 		{"it stops", func() { s.loads.well(); s.stopping.Store(true) }, "process failed", http.StatusServiceUnavailable},
 	} {
 		step.do()
