@@ -50,7 +50,7 @@ func testEnded(t *testing.T, s Store) {
 		{"EndGrant", func() error { return s.EndGrant(t.Context(), "other", twin.ID, "revoked", start) }, ended("other", twin.ID)},
 		{"a replay", func() error {
 			if err := s.CreateGrant(t.Context(), "example", again, nil); !errors.Is(err, issuer.ErrReplayed) {
-				return fmt.Errorf("CreateGrant = %s, want ErrReplayed", fmt.Sprint(err))
+				return fmt.Errorf("a grant of a used code: %s, want ErrReplayed", fmt.Sprint(err))
 			}
 			return nil
 		}, ended("example", replayed.ID)},
@@ -62,7 +62,7 @@ func testEnded(t *testing.T, s Store) {
 			rotate(t, s, rotation("first", "second", start), "second")
 			rotate(t, s, rotation("second", "third", start), "third")
 			if _, err := s.Rotate(t.Context(), "example", rotation("first", "fourth", start)); !errors.Is(err, issuer.ErrReused) {
-				return fmt.Errorf("Rotate = %s, want ErrReused", fmt.Sprint(err))
+				return fmt.Errorf("a rotation with a used token: %s, want ErrReused", fmt.Sprint(err))
 			}
 			return nil
 		}, ended("example", g.ID)},
