@@ -4,9 +4,11 @@ GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 WITH      = $(GO) run ./test/withbackends --
+# of Debian: a browser, what reads the compose file, servers
+PACKAGES  = chromium docker-compose postgresql redis-sentinel redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo walk check format vet lint layout race generated generate test test-all suites flows walk-shared tidy vuln fuzz mutants ci
+.PHONY: help build demo walk check format vet lint layout race generated generate test packages test-all suites flows walk-shared tidy vuln fuzz mutants ci
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +50,10 @@ generate: ## Write what is made from other files: docs/configuration.md, the tes
 test: ## All tests that need nothing but Go
 	$(GO) test ./...
 
-test-all: ## All tests, with those that need the world: PostgreSQL, Redis, a real Chromium. What is missing fails
+packages: # what test-all needs besides Go
+	@.ci/install $(PACKAGES)
+
+test-all: packages ## All tests, with those that need the world: PostgreSQL, Redis, a real Chromium. What is missing is installed, on Debian
 	SIGNPOST_TEST_ALL=1 $(WITH) $(MAKE) --no-print-directory RACE=$(RACE) suites flows walk walk-shared
 
 # The next three are run by test-all beside its servers.
