@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
 	"signpost/internal/cache"
 )
 
@@ -99,5 +102,41 @@ func TestR25AServerThatLiesEndsNothing(t *testing.T) {
 		}
 		stop()
 		r.Close()
+	}
+}
+
+// TestR25ValuesNeedTheToken: who has all of Redis and the server's key too lacks what the
+// caller's key is made of, a token or a ticket, and opens nothing.
+func TestR25ValuesNeedTheToken(t *testing.T) {
+	t.Parallel()
+	address := "redis://" + miniredis.RunT(t).Addr()
+	guard := newGuard(t)
+	r, _ := openRedis(t, address, guard)
+	options, err := redis.ParseURL(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := redis.NewClient(options)
+	t.Cleanup(func() { _ = thief.Close() })
+
+	const kind, key = "cache value", "code:1:example:a token's digest"
+	if err := r.Set(t.Context(), key, []byte("value"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	name, err := r.ValueName(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := thief.Get(t.Context(), name).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := guard.OpenFor(kind, []byte(kind+":"+key), sealed, []byte(name)); err != nil {
+		t.Fatalf("with the caller's key: %v, want it opened: else this test proves nothing", err)
+	}
+	for _, guess := range []string{kind, kind + ":", name, kind + ":" + name, "code:1:example:"} {
+		if _, err := guard.OpenFor(kind, []byte(guess), sealed, []byte(name)); err == nil {
+			t.Errorf("the value opens with %q", guess)
+		}
 	}
 }
