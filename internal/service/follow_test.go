@@ -145,6 +145,23 @@ func TestWatchSurvivesAnError(t *testing.T) {
 	})
 }
 
+// TestAnOutageIsTwoLines: its begin and its end, however often the database was tried.
+func TestAnOutageIsTwoLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := following(t, whole)
+		for outage := 1; outage <= 2; outage++ {
+			f.write(`ALTER TABLE revision RENAME TO revision_away`)
+			f.settle()
+			f.write(`ALTER TABLE revision_away RENAME TO revision`)
+			f.settle()
+			if begins, ends := f.logged("cannot look for changes"), f.logged("database: answers again"); begins != outage || ends != outage {
+				t.Errorf("after outage %d the log tells of %d begins and %d ends\n%s", outage, begins, ends, f.log)
+			}
+		}
+	})
+}
+
 // TestFailedReloadIsTriedAgain: the bell rings once for a change, so a reload
 // that failed is tried until what is served is what is declared.
 func TestFailedReloadIsTriedAgain(t *testing.T) {
