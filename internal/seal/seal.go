@@ -1,8 +1,9 @@
 // Package seal encrypts what must not be read where it is kept: signing keys and
 // client secrets in the database, successor refresh tokens, sign-ins in flight in
-// the cache. It is a thin layer over tink's XChaCha20-Poly1305 and HKDF-SHA-256
-// (RFC 5869); each purpose has a key of its own, derived from the server's, so
-// that nothing sealed for one purpose opens as another.
+// the cache, what is inside the ids of registered clients. It is a thin layer over
+// tink's XChaCha20-Poly1305 and AES-SIV and over HKDF-SHA-256 (RFC 5869); each
+// purpose has a key of its own, derived from the server's, so that nothing sealed for
+// one purpose opens as another.
 package seal
 
 import (
