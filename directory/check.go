@@ -82,6 +82,15 @@ func (c *checker) tenant(s spot, t Tenant) {
 	c.repeated(s, kindProvider, "name", namesOf(t.IdentityProviders, func(p IdentityProvider) string { return p.Name }))
 	c.repeated(s, kindService, "id", namesOf(t.Services, func(s Service) string { return s.ID }))
 	c.sharedAudiences(s, t)
+	c.clientPolicy(s, t.Clients)
+	for i, client := range t.FixedClients {
+		c.fixedClient(s.child(kindClient, i, client.ID), client)
+	}
+	c.repeated(s, kindClient, "id", namesOf(t.FixedClients, func(f FixedClient) string { return f.ID }))
+	for i, server := range t.ResourceServers {
+		c.resourceServer(s.child(kindResourceServer, i, server.Name), t, server)
+	}
+	c.repeated(s, kindResourceServer, "name", namesOf(t.ResourceServers, func(r ResourceServer) string { return r.Name }))
 }
 
 func namesOf[T any](list []T, name func(T) string) []string {

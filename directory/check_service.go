@@ -135,6 +135,10 @@ func (c *checker) serviceTokens(s spot, service Service) {
 	if service.shortLines() && service.Algorithm == "RS256" {
 		c.problem(s.field("algorithm"), "use ES256", "a token signed with RS256 is too long for the line in which %s takes it", service.Protocol)
 	}
+	c.oneOf(s, "dpop", service.DPoP, DPoPNone, DPoPAccepts, DPoPRequires)
+	if service.SASL() && (service.DPoP == DPoPAccepts || service.DPoP == DPoPRequires) {
+		c.problem(s.field("dpop"), "leave dpop out", "%s has no way to present a proof of possession", service.Protocol)
+	}
 	c.required(s, "algorithm", service.Algorithm)
 	c.oneOf(s, "algorithm", service.Algorithm, "ES256", "RS256")
 	if d := service.lifetime(); d < minLifetime || d > maxLifetime {
@@ -206,7 +210,7 @@ func (c *checker) audience(s spot, service Service) {
 	switch {
 	case service.Audience == "":
 		c.problem(s, "", "audience is missing")
-	case service.Audience == oidc.ClientOpen:
+	case service.Audience == oidc.ClientOpen || slices.Contains(builtInIDs(), service.Audience):
 		c.problem(s, "audiences and client ids must differ", "audience %q is a client id", service.Audience)
 	case service.HTTP():
 		c.urlAudience(s, service)

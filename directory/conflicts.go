@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"signpost/oidc"
 )
 
 // conflicts refuses what two tenants cannot both have. Nothing crosses from
@@ -15,6 +17,7 @@ func (c *checker) conflicts(tenants []Tenant) {
 	c.sharedIssuers(tenants)
 	c.sharedDomains(tenants)
 	c.issuerAudiences(tenants)
+	c.callerAudiences(tenants)
 	c.acrossTenants(tenants, "audience", func(s Service) []string { return []string{s.audienceKey()} })
 	c.acrossTenants(tenants, "endpoints", Service.hostPorts)
 }
@@ -91,6 +94,38 @@ func (c *checker) issuerAudiences(tenants []Tenant) {
 			if s.HTTP() && issuers[s.audienceKey()] {
 				at := tenantSpot(i, t).child(kindService, j, s.ID)
 				c.problem(at.field("audience"), "give the service a URL of its own", "the audience is the URL of an issuer")
+			}
+		}
+	}
+}
+
+// callerAudiences keeps the names of those who call an issuer apart from the
+// audiences of all tenants: a token names its client and its audience, and neither
+// may pass for the other (R7).
+func (c *checker) callerAudiences(tenants []Tenant) {
+	audiences := make(map[string]bool)
+	for _, t := range tenants {
+		for _, s := range t.Services {
+			audiences[s.Audience] = true
+		}
+	}
+	for i, t := range tenants {
+		clients := make(map[string]bool, len(t.FixedClients))
+		for j, client := range t.FixedClients {
+			clients[client.ID] = true
+			if client.ID != "" && audiences[client.ID] {
+				at := tenantSpot(i, t).child(kindClient, j, client.ID)
+				c.problem(at.field("id"), "give it another id", "the id is the audience of a service")
+			}
+		}
+		for j, server := range t.ResourceServers {
+			at := tenantSpot(i, t).child(kindResourceServer, j, server.Name)
+			switch {
+			case server.Name == "":
+			case audiences[server.Name]:
+				c.problem(at.field("name"), "give it another name", "the name is the audience of a service")
+			case clients[server.Name] || server.Name == oidc.ClientOpen || slices.Contains(builtInIDs(), server.Name):
+				c.problem(at.field("name"), "give it another name", "the name is the id of a client")
 			}
 		}
 	}
@@ -178,6 +213,7 @@ func tokenDifferences(a, b Service) []string {
 		{"lifetime", a.lifetime() == b.lifetime()},
 		{"username", a.Username == b.Username},
 		{"in_broad", a.InBroad == b.InBroad},
+		{"dpop", a.dpop() == b.dpop()},
 	} {
 		if !property.same {
 			different = append(different, property.name)

@@ -12,7 +12,7 @@ import (
 // holds a secret.
 type Change struct {
 	Sign    Sign
-	Kind    string   // "tenant", "domain", "identity provider", "service", "scope"
+	Kind    string   // "tenant", "domain", "identity provider", "service", "scope", "client policy", "client", "resource server"
 	Name    string   // "example", or "example/mail" for what belongs to a tenant
 	Details []string // of a changed thing: "lifetime 15m0s -> 5m0s"
 }
@@ -44,12 +44,14 @@ func Diff(before, after []Tenant) []Change {
 		i := slices.IndexFunc(before, func(old Tenant) bool { return old.Name == t.Name })
 		if i < 0 {
 			changes = append(changes, Change{Sign: Added, Kind: kindTenant, Name: t.Name})
+			changes = append(changes, policyChange(Tenant{}, t)...)
 			changes = append(changes, parts(Tenant{Name: t.Name}, t)...)
 			continue
 		}
 		if details := tenantDetails(before[i], t); len(details) > 0 {
 			changes = append(changes, Change{Sign: Changed, Kind: kindTenant, Name: t.Name, Details: details})
 		}
+		changes = append(changes, policyChange(before[i], t)...)
 		changes = append(changes, parts(before[i], t)...)
 	}
 	for _, t := range before {
@@ -72,6 +74,10 @@ func parts(a, b Tenant) []Change {
 		func(s Service) string { return s.ID }, serviceDetails)...)
 	changes = append(changes, compare(b.Name, kindScope, a.Scopes, b.Scopes,
 		func(s scopes.Scope) string { return s.Name }, scopeDetails)...)
+	changes = append(changes, compare(b.Name, kindClient, a.FixedClients, b.FixedClients,
+		func(c FixedClient) string { return c.ID }, clientDetails)...)
+	changes = append(changes, compare(b.Name, kindResourceServer, a.ResourceServers, b.ResourceServers,
+		func(s ResourceServer) string { return s.Name }, resourceServerDetails)...)
 	return changes
 }
 
@@ -182,6 +188,7 @@ func serviceDetails(a, b Service) []string {
 	d.value("lifetime", a.lifetime(), b.lifetime())
 	d.value("credential", a.Credential, b.Credential)
 	d.value("in_broad", a.InBroad, b.InBroad)
+	d.value("dpop", a.dpop(), b.dpop())
 	d.value("order", a.Order, b.Order)
 	d.value("insecure", a.Insecure, b.Insecure)
 	return d

@@ -49,6 +49,22 @@ func TestDiff(t *testing.T) {
 			s.Endpoints, s.Lifetime, s.InBroad, s.Order = append(s.Endpoints, Endpoint{URL: "https://x.test/"}), 5*time.Minute, true, 9
 			return ts
 		}, "~ service example/mail: endpoints imap.example.test:993/tls -> imap.example.test:993/tls https://x.test/, lifetime 15m0s -> 5m0s, in_broad false -> true, order 1 -> 9"},
+		"client policy": {func(ts []Tenant) []Tenant {
+			ts[0].Clients = ClientPolicy{RegistrationOff: true, BuiltInOff: []string{"OpenCloudIOS"}, Device: DeviceOff, Deny: []ClientMatch{{Host: "evil.test"}, {SoftwareID: "x"}}}
+			return ts
+		}, "~ client policy example: registration true -> false, built_in OpenCloudIOS true -> false, device fixed-clients -> off, deny nothing -> host=evil.test software_id=x"},
+		"client policy of a new tenant": {func(ts []Tenant) []Tenant {
+			return append(ts, Tenant{Name: "new", Clients: ClientPolicy{URLsOff: true, OpenOff: true, Allow: []ClientMatch{{ID: "a"}}}})
+		}, "+ tenant new\n~ client policy new: url_ids true -> false, open true -> false, allow nothing -> id=a"},
+		"what zero means of programs": {func(ts []Tenant) []Tenant {
+			ts[0].Clients.Device, ts[0].Services[2].DPoP = DeviceFixed, ""
+			return ts
+		}, ""},
+		"programs are new": {func(ts []Tenant) []Tenant {
+			ts[0].FixedClients, ts[1].ResourceServers = []FixedClient{{ID: "webmail"}}, []ResourceServer{{Name: "dovecot"}}
+			return ts
+		}, "+ client example/webmail\n+ resource server other/dovecot"},
+		"dpop":                {func(ts []Tenant) []Tenant { ts[0].Services[2].DPoP = DPoPAccepts; return ts }, "~ service example/calendars: dpop none -> accepts"},
 		"what zero means":     {func(ts []Tenant) []Tenant { ts[0].Services[0].Lifetime = 0; return ts }, ""},
 		"a scope":             {func(ts []Tenant) []Tenant { ts[1].Scopes = []scopes.Scope{{Name: "a"}}; return ts }, "+ scope other/a"},
 		"a service by its id": {func(ts []Tenant) []Tenant { ts[1].Services[0].ID = "post"; return ts }, "+ service other/post\n- service other/mail"},
@@ -63,6 +79,28 @@ func TestDiff(t *testing.T) {
 	after := []Tenant{{Name: "t", Scopes: []scopes.Scope{{Name: "a", Title: map[string]string{"en": "y"}, Text: text, Broad: true, Opens: []string{"imap"}}}}}
 	if got, want := lines(Diff(before, after)), "~ scope t/a: opens nothing -> imap, broad false -> true, title changed"; got != want {
 		t.Errorf("scopes: Diff says %s, want %s", got, want)
+	}
+}
+
+func TestDiffPrograms(t *testing.T) {
+	t.Parallel()
+	tenant := func(c FixedClient, s ResourceServer) []Tenant {
+		c.ID, s.Name = "webmail", "dovecot"
+		return []Tenant{{Name: "t", FixedClients: []FixedClient{c}, ResourceServers: []ResourceServer{s}}}
+	}
+	before := tenant(FixedClient{Name: "Webmail", RedirectURIs: []string{"https://a.test/"}, Authentication: "none"}, ResourceServer{Audiences: []string{"a"}, SecretHash: []byte{1}})
+	after := tenant(FixedClient{
+		Name: "Mail", RedirectURIs: []string{"https://b.test/"}, PostLogoutRedirectURIs: []string{"https://b.test/bye"}, Authentication: "private_key_jwt",
+		SecretHash: []byte{1}, JWKS: "{}", IDTokenAlgorithm: "ES256", DPoPBound: true,
+	}, ResourceServer{Audiences: []string{"a", "b"}, Authentication: "private_key_jwt", SecretHash: []byte{2}, JWKS: "{}"})
+	const want = "~ client t/webmail: name Webmail -> Mail, redirect_uris https://a.test/ -> https://b.test/, post_logout_redirect_uris nothing -> https://b.test/bye, " +
+		"authentication none -> private_key_jwt, secret changed, jwks changed, id_token_algorithm RS256 -> ES256, dpop_bound_access_tokens false -> true\n" +
+		"~ resource server t/dovecot: audiences a -> a b, authentication nothing -> private_key_jwt, secret changed, jwks changed"
+	if got := lines(Diff(before, after)); got != want {
+		t.Errorf("Diff says\n%s\nwant\n%s", got, want)
+	}
+	if got, want := lines(Diff(before, nil)), "- tenant t\n- client t/webmail\n- resource server t/dovecot"; got != want {
+		t.Errorf("a tenant is gone: Diff says\n%s\nwant\n%s", got, want)
 	}
 }
 

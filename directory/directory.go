@@ -38,6 +38,9 @@ type Tenant struct {
 	IdentityProviders []IdentityProvider // in the order in which people are offered them
 	Services          []Service          // by Order, then declaration
 	Scopes            []scopes.Scope     // replace or add to the catalogue's
+	Clients           ClientPolicy       // which programs may ask its people to sign in
+	FixedClients      []FixedClient      // programs that the operator wrote down
+	ResourceServers   []ResourceServer   // who may ask what a token is worth
 }
 
 // Domain is a mail domain that a tenant serves.
@@ -115,9 +118,17 @@ type Service struct {
 	Lifetime       time.Duration // of exchanged tokens; zero means 15 minutes
 	Credential     string        // services with the same name share a credential; default "sso"
 	InBroad        bool          // the broad token is accepted by it too (R5)
+	DPoP           string        // DPoPNone, DPoPAccepts or DPoPRequires; empty is none (R11)
 	Order          int           // smaller comes first
 	Insecure       bool          // the tenant says in as many words that it has no TLS
 }
+
+// What a service makes of tokens that are bound to a key (R11).
+const (
+	DPoPNone     = "none"
+	DPoPAccepts  = "accepts"
+	DPoPRequires = "requires"
+)
 
 // Security of a TCP endpoint.
 const (

@@ -1,9 +1,7 @@
 package directory
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -14,7 +12,7 @@ import (
 // Keys of the declared file.
 var (
 	fileKeys     = []string{"tenants"}
-	tenantKeys   = []string{"name", "issuer", "title", "help", "domains", "identity_providers", "services", "scopes"}
+	tenantKeys   = []string{"name", "issuer", "title", "help", "domains", "identity_providers", "services", "scopes", "clients", "resource_servers"}
 	domainKeys   = []string{"name"}
 	providerKeys = []string{
 		"name", "title", "issuer", "client_id", "client_secret", "client_secret_file", "client_secret_env",
@@ -22,7 +20,7 @@ var (
 	}
 	serviceKeys = []string{
 		"id", "protocol", "title", "endpoints", "audience", "scopes", "authentication", "username", "profile",
-		"algorithm", "lifetime", "credential", "in_broad", "order", "insecure",
+		"algorithm", "lifetime", "credential", "in_broad", "dpop", "order", "insecure",
 	}
 	endpointKeys = []string{"host", "port", "security", "url"}
 	scopeKeys    = []string{"name", "opens", "includes", "broad", "title", "text"}
@@ -30,7 +28,7 @@ var (
 
 // Parse reads declared tenants from YAML and fills in what was left out. file
 // is only for messages. env looks a variable up, readFile reads a file: both
-// are for client secrets that stand elsewhere. The error is Problems: all that is
+// are for secrets and keys that stand elsewhere. The error is Problems: all that is
 // wrong with the file, with what Check finds within it. Check the tenants again
 // together with those that were declared elsewhere.
 func Parse(file string, src []byte, env func(string) (string, bool), readFile func(string) ([]byte, error)) ([]Tenant, error) {
@@ -119,6 +117,13 @@ func (o *object) tenant(first bool) Tenant {
 			t.Scopes = append(t.Scopes, p.scope())
 		}
 	}
+	o.clients(&t)
+	for _, node := range o.nodes("resource_servers") {
+		s := o.spot.child(kindResourceServer, len(t.ResourceServers), "")
+		if p := o.r.object(node, "a resource server", s, resourceServerKeys...); p != nil {
+			t.ResourceServers = append(t.ResourceServers, p.resourceServer())
+		}
+	}
 	return t
 }
 
@@ -154,7 +159,7 @@ func (o *object) identityProvider(t Tenant, only bool) IdentityProvider {
 		Title:        o.text("title", ""),
 		Issuer:       o.text("issuer", ""),
 		ClientID:     o.text("client_id", ""),
-		ClientSecret: o.clientSecret(),
+		ClientSecret: Secret(o.elsewhere("client_secret", "_file", "_env")),
 		Scopes:       o.texts("scopes", []string{"openid", "profile", "email"}),
 		AddressClaim: o.text("address_claim", "email"),
 		AddressTrust: o.text("address_trust", TrustEmailVerified),
@@ -172,53 +177,6 @@ func (o *object) identityProvider(t Tenant, only bool) IdentityProvider {
 	return p
 }
 
-// clientSecret reads the secret itself, or from the file or variable that is named.
-func (o *object) clientSecret() Secret {
-	given := slices.DeleteFunc([]string{"client_secret", "client_secret_file", "client_secret_env"}, func(key string) bool { return !o.has(key) })
-	if len(given) > 1 {
-		o.r.problem(at(o.value(given[1])), "keep one of them", "%s and %s say the same", given[0], given[1])
-		return ""
-	}
-	if len(given) == 0 {
-		return ""
-	}
-	name := o.text(given[0], "")
-	if name == "" {
-		return ""
-	}
-	secret, err := name, error(nil)
-	switch given[0] {
-	case "client_secret_file":
-		secret, err = o.secretFile(name)
-	case "client_secret_env":
-		secret, err = o.secretVariable(name)
-	}
-	if err != nil {
-		o.r.problem(at(o.value(given[0])), "", "%s: %v", given[0], err)
-	}
-	return Secret(secret)
-}
-
-func (o *object) secretFile(name string) (string, error) {
-	b, err := o.r.readFile(name)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimRight(string(b), "\r\n")
-	if secret == "" {
-		return "", fmt.Errorf("%s is empty", name)
-	}
-	return secret, nil
-}
-
-func (o *object) secretVariable(name string) (string, error) {
-	secret, found := o.r.env(name)
-	if !found || secret == "" {
-		return "", fmt.Errorf("the variable %s is not set", name)
-	}
-	return secret, nil
-}
-
 // service reads a service. What was left out follows from its protocol, its
 // endpoints and its place in the list.
 func (o *object) service(t Tenant, place int) Service {
@@ -230,6 +188,7 @@ func (o *object) service(t Tenant, place int) Service {
 		Algorithm:  o.text("algorithm", "ES256"),
 		Username:   o.text("username", "{address}"),
 		Credential: o.text("credential", "sso"),
+		DPoP:       o.text("dpop", DPoPNone),
 		Order:      o.number("order", place),
 		Insecure:   o.flag("insecure", false),
 	}

@@ -41,7 +41,7 @@ tenants:
 	mail := Service{
 		ID: "mail", Protocol: "imap", Title: "mail", Endpoints: []Endpoint{{Host: "imap.one.test", Port: 993, Security: "tls"}}, Audience: "imap.one.test",
 		Scopes: []string{"urn:ietf:params:oauth:scope:mail"}, Authentication: []string{"oauthbearer", "xoauth2"}, Username: "{address}", Profile: "dovecot",
-		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, Order: 1,
+		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, DPoP: "none", Order: 1,
 	}
 	if got := one.Services[0]; fmt.Sprint(got) != fmt.Sprint(mail) {
 		t.Errorf("service %+v\nwant %+v", got, mail)
@@ -49,7 +49,7 @@ tenants:
 	files := Service{
 		ID: "files", Protocol: "webdav", Title: "files", Endpoints: []Endpoint{{URL: "https://files.one.test/dav/{subject}/x"}}, Audience: "https://files.one.test/dav/",
 		Scopes: []string{"urn:signpost:scope:files"}, Authentication: []string{"bearer"}, Username: "{address}", Profile: "rfc9068",
-		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, Order: 2,
+		Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso", InBroad: false, DPoP: "none", Order: 2,
 	}
 	if got := one.Services[1]; fmt.Sprint(got) != fmt.Sprint(files) {
 		t.Errorf("service %+v\nwant %+v", got, files)
@@ -90,6 +90,7 @@ tenants:
         lifetime: 5m
         credential: api
         in_broad: true
+        dpop: requires
         order: 7
         insecure: true
       - {id: first, protocol: imap, order: 1, endpoints: [{host: imap.one.test, port: 143, security: starttls}]}
@@ -111,7 +112,7 @@ tenants:
 	want := Service{
 		ID: "api", Protocol: "https", Title: "The API", Endpoints: []Endpoint{{URL: "http://127.0.0.1:8080/api/"}}, Audience: "http://127.0.0.1:8080/api/",
 		Scopes: []string{"urn:example:api"}, Authentication: []string{"bearer"}, Username: "{subject}", Profile: "rfc9068",
-		Algorithm: "RS256", Lifetime: 5 * time.Minute, Credential: "api", InBroad: true, Order: 7, Insecure: true,
+		Algorithm: "RS256", Lifetime: 5 * time.Minute, Credential: "api", InBroad: true, DPoP: "requires", Order: 7, Insecure: true,
 	}
 	if s := got.Services[1]; fmt.Sprint(s) != fmt.Sprint(want) {
 		t.Errorf("service %+v\nwant %+v", s, want)
@@ -327,6 +328,7 @@ func TestSuggest(t *testing.T) {
 // and declaring it again changes nothing.
 func FuzzParse(f *testing.F) {
 	f.Add(installation)
+	f.Add(programs[:strings.Index(programs, "        - {id: signer")])
 	for _, seed := range []string{
 		"", "tenants:", "tenants: [{name: one, title: One}]", "tenants:\n- name: a\n  title: A\n  issuer: https://id.a.test\n  domains: [a.test]\n",
 		"tenants: [{name: a, title: &x A}]", "tenants: [{name: a, title: |\n A}]", "tenants: [{name: a, title: A, scopes: [{name: s, includes: [s], title: {en: S}, text: {en: s}}]}]",

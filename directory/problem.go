@@ -62,6 +62,12 @@ const (
 	kindProvider = "identity provider"
 	kindService  = "service"
 	kindScope    = "scope"
+
+	kindClientPolicy   = "client policy"
+	kindAllow          = "allow"
+	kindDeny           = "deny"
+	kindClient         = "client"
+	kindResourceServer = "resource server"
 )
 
 // ref names a place among the declared tenants without its position in a file:

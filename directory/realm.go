@@ -17,10 +17,16 @@ type Realm struct {
 	Catalogue     *scopes.Catalogue // the built-in one with the tenant's scopes
 	Broad         scopes.Set        // what a client asks for to open everything the tenant has
 	ScopeDocument []byte            // JSON, the body of {issuer}/scopes
-	at            place             // of Issuer
-	byAudience    map[string]int    // index of a service in Services
-	tail          []byte            // of the JRD after the subject, with every link
-	links         []compiledLink    // the same one by one, for rel
+
+	// ProtectedResources are the issuer's own resource and the audiences of all
+	// services by order: complete, or nil if there are more than 200 (R30).
+	ProtectedResources []string
+
+	at         place          // of Issuer
+	byAudience map[string]int // index of a service in Services
+	clients    map[string]FixedClient
+	tail       []byte         // of the JRD after the subject, with every link
+	links      []compiledLink // the same one by one, for rel
 }
 
 // Service returns the service that has the audience; of several that share it,
@@ -41,10 +47,27 @@ func (r *Realm) UsesLogin() bool {
 	})
 }
 
-// Supported is what the tenant can grant: the sign-in itself, that it lasts, and
-// every scope that opens one of its services.
+// FixedClient returns a program by its id: one that the tenant declared, or a
+// built-in one that it did not switch off. The lists in it must not be changed.
+func (r *Realm) FixedClient(id string) (FixedClient, bool) {
+	c, found := r.clients[id]
+	return c, found
+}
+
+// ResourceServer returns who may ask what a token is worth, by its name. The lists
+// in it must not be changed.
+func (r *Realm) ResourceServer(name string) (ResourceServer, bool) {
+	i := slices.IndexFunc(r.ResourceServers, func(s ResourceServer) bool { return s.Name == name })
+	if i < 0 {
+		return ResourceServer{}, false
+	}
+	return r.ResourceServers[i], true
+}
+
+// Supported is what the tenant can grant: the sign-in itself with the claims about
+// the person, that it lasts, and every scope that opens one of its services.
 func (r *Realm) Supported() scopes.Set {
-	supported := scopes.Of(oidc.ScopeOpenID, oidc.ScopeOfflineAccess)
+	supported := scopes.Of(oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeOfflineAccess)
 	for _, s := range r.Services {
 		supported = supported.Union(scopes.Of(s.Scopes...))
 	}
@@ -85,6 +108,8 @@ func compileRealm(base string, t Tenant) (*Realm, error) {
 			r.byAudience[s.Audience] = i
 		}
 	}
+	r.clients = fixedClients(t)
+	r.ProtectedResources = r.protectedResources()
 	r.Broad = broadSet(catalogue, r.Services)
 	if r.ScopeDocument, err = r.scopeDocument().JSON(); err != nil {
 		return nil, err
@@ -93,6 +118,21 @@ func compileRealm(base string, t Tenant) (*Realm, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// fixedClients returns the programs that a tenant knows by their ids. What it
+// declared itself goes before what is built in.
+func fixedClients(t Tenant) map[string]FixedClient {
+	clients := make(map[string]FixedClient)
+	for _, c := range BuiltInClients() {
+		if !slices.Contains(t.Clients.BuiltInOff, c.ID) {
+			clients[c.ID] = c
+		}
+	}
+	for _, c := range t.FixedClients {
+		clients[c.ID] = c
+	}
+	return clients
 }
 
 // broadSet returns the words that open everything: a sign-in that lasts, and

@@ -21,6 +21,7 @@ type Snapshot struct {
 	byHost   map[string]*Realm // by Host header, for issuers without a path
 	byDomain map[string]*Realm
 	byPlace  map[place]*Realm
+	byOrigin map[string][]protected // HTTP services by "https://host:port"
 }
 
 // place is a URL as a resource: the key is a struct because joining its parts
@@ -47,6 +48,7 @@ func Compile(base string, tenants []Tenant, revision int64) (*Snapshot, error) {
 		byHost:   make(map[string]*Realm),
 		byDomain: make(map[string]*Realm),
 		byPlace:  make(map[place]*Realm),
+		byOrigin: make(map[string][]protected),
 	}
 	for _, t := range tenants {
 		if err := s.add(t); err != nil {
@@ -56,6 +58,7 @@ func Compile(base string, tenants []Tenant, revision int64) (*Snapshot, error) {
 	if err := s.checkAudiences(); err != nil {
 		return nil, err
 	}
+	s.compileProtected()
 	return s, nil
 }
 
@@ -63,12 +66,19 @@ func Compile(base string, tenants []Tenant, revision int64) (*Snapshot, error) {
 // that is broad (R4, R7), whatever the base URL is.
 func (s *Snapshot) checkAudiences() error {
 	issuers := make(map[string]bool, len(s.realms))
+	clients := map[string]bool{oidc.ClientOpen: true}
+	for _, id := range builtInIDs() {
+		clients[id] = true
+	}
 	for _, r := range s.realms {
 		issuers[r.Issuer] = true
+		for _, c := range r.FixedClients {
+			clients[c.ID] = true
+		}
 	}
 	for _, r := range s.realms {
 		for _, service := range r.Services {
-			if issuers[service.audienceKey()] || service.Audience == oidc.ClientOpen {
+			if issuers[service.audienceKey()] || clients[service.Audience] {
 				return fmt.Errorf("tenant %s: the audience of service %s is an issuer or a client id", r.Name, service.ID)
 			}
 		}

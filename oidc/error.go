@@ -3,7 +3,7 @@ package oidc
 import "errors"
 
 // Error codes of the endpoints (RFC 6749, section 4.1.2.1 and section 5.2;
-// RFC 6750, section 3.1; RFC 8707, section 2).
+// RFC 6750, section 3.1; RFC 8707, section 2) and of those that say so.
 const (
 	CodeInvalidRequest          = "invalid_request"
 	CodeInvalidClient           = "invalid_client"
@@ -23,6 +23,15 @@ const (
 	CodeRequestURINotSupported  = "request_uri_not_supported"
 	CodeInvalidToken            = "invalid_token"
 	CodeInsufficientScope       = "insufficient_scope"
+
+	CodeInvalidRedirectURI    = "invalid_redirect_uri"    // RFC 7591, section 3.2.2
+	CodeInvalidClientMetadata = "invalid_client_metadata" // RFC 7591, section 3.2.2
+	CodeAuthorizationPending  = "authorization_pending"   // RFC 8628, section 3.5
+	CodeSlowDown              = "slow_down"               // RFC 8628, section 3.5
+	CodeExpiredToken          = "expired_token"           // RFC 8628, section 3.5
+	CodeInvalidDPoPProof      = "invalid_dpop_proof"      // RFC 9449, section 5
+	CodeUseDPoPNonce          = "use_dpop_nonce"          // RFC 9449, section 8
+	CodeUnsupportedTokenType  = "unsupported_token_type"  // RFC 7009, section 2.2.1
 )
 
 // Error is a refusal in the words of the protocol. It is returned as a value and

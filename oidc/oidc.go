@@ -11,6 +11,21 @@ const (
 	GrantTypeAuthorizationCode = "authorization_code"
 	GrantTypeRefreshToken      = "refresh_token"
 	GrantTypeTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	GrantTypeDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628, section 3.4
+)
+
+// How a client or a resource server proves who it is (RFC 7591, section 2; OpenID Connect Core 1.0, section 9).
+const (
+	AuthNone          = "none"
+	AuthSecretBasic   = "client_secret_basic"
+	AuthSecretPost    = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+)
+
+// Types of tokens in answers (RFC 6750, section 6.1.1; RFC 9449, section 5).
+const (
+	Bearer = "Bearer"
+	DPoP   = "DPoP"
 )
 
 // Token type identifiers (RFC 8693, section 3).
@@ -26,6 +41,8 @@ const (
 const (
 	ScopeOpenID        = "openid"
 	ScopeOfflineAccess = "offline_access"
+	ScopeProfile       = "profile"
+	ScopeEmail         = "email"
 )
 
 // RelIssuer is the link relation under which WebFinger names the issuer
@@ -53,6 +70,7 @@ type Claims struct {
 	ClientID  string    // "client_id", left out by SASL profiles
 	GrantID   string    // "grant": the grant it came from, so that ending the grant ends the token
 	Username  string    // "preferred_username": the service's login name
+	Key       string    // "cnf": thumbprint of the DPoP key it is bound to (RFC 9449, section 6.1); empty for a bearer token
 }
 
 // Broad reports whether the token is broad: its audience contains the issuer.
@@ -77,4 +95,6 @@ type Person struct {
 	Login     string    // login name, "alice" or "alice@example.com"; may be empty
 	Name      string    // display name; may be empty
 	AuthTime  time.Time // when the identity provider says the person signed in; zero if it did not say
+	ACR       string    // "acr" as the identity provider gave it; empty if it did not
+	AMR       []string  // "amr" as the identity provider gave it
 }

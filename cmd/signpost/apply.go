@@ -47,6 +47,9 @@ needed only before its first start.`,
 		if err != nil {
 			return p.showProblems(err)
 		}
+		for _, warning := range directory.Warnings(declared) {
+			fmt.Fprintln(p.stderr, "warning:", warning)
+		}
 		switch {
 		case len(changes) == 0:
 			fmt.Fprintln(p.stdout, "nothing to change")
