@@ -28,19 +28,20 @@ var arrows = map[string][]string{
 	// start and wiring
 	"cmd/signpost": {"client", "directory", "internal/demo", "internal/demo/stage", "internal/service"},
 	"internal/service": concat(words, []string{"directory", "internal/cache", "internal/metrics", "internal/store", "server", "web"},
-		[]string{"oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
+		[]string{"oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
 	"internal/demo/stage": {"directory", "internal/demo", "internal/service"}, // the one place where demo and service meet
 
 	// faces
 	"server": concat(words, []string{"directory", "web"},
-		[]string{"oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
+		[]string{"oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
 	"web":    {"directory", "scopes"},
 	"client": {"configdoc", "oidc", "scopes", "webfinger"},
 
 	// the demo stands outside: it knows the service as a client does, and its
 	// servers know no more than issuer, keys and audience
 	"internal/demo": {"client", "configdoc", "oidc", "scopes", "webfinger",
-		"internal/demo/connect", "internal/demo/groupware", "internal/demo/idp", "internal/demo/recorder"},
+		"internal/demo/browse", "internal/demo/connect", "internal/demo/groupware", "internal/demo/idp", "internal/demo/recorder"},
+	"internal/demo/browse":    {},
 	"internal/demo/connect":   {},
 	"internal/demo/groupware": {"internal/demo/connect"}, // in tests: a server is asked by its client
 	"internal/demo/idp":       {},
@@ -55,8 +56,10 @@ var arrows = map[string][]string{
 	"internal/metrics": {"internal/audit", "oidc/issuer"},
 
 	// steps
-	"oidc/exchange": concat(words, []string{"directory", "oidc/issuer", "oidc/keys", "oidc/policy"}),
-	"oidc/issuer":   concat(words, []string{"directory", "oidc/keys", "oidc/policy"}),
+	"oidc/exchange": concat(words, []string{"directory", "oidc/clients", "oidc/dpop", "oidc/issuer", "oidc/keys", "oidc/policy"}),
+	"oidc/issuer":   concat(words, []string{"directory", "oidc/clients", "oidc/dpop", "oidc/keys", "oidc/policy"}),
+	"oidc/clients":  {"directory", "oidc", "scopes"},
+	"oidc/dpop":     {"oidc"},
 	"oidc/policy":   {"oidc", "scopes"},
 	"oidc/keys":     {"oidc"},
 	"oidc/upstream": {"oidc"},
@@ -83,6 +86,7 @@ var testPackages = []string{
 	"internal/store/storetest",
 	"test/backends",
 	"test/browser",
+	"test/clients",
 	"test/deploy",
 	"test/faults",
 	"test/mutants",
@@ -97,11 +101,12 @@ var forTests = concat(testPackages, []string{"internal/cache", "internal/seal", 
 // imported. Paths on both sides stand for everything below them. Tests may use
 // them anywhere.
 var homes = map[string][]string{
+	"code.dny.dev/ssrf":              {"oidc/clients"},
 	"database/sql":                   {"internal/store"},
 	"github.com/coreos/go-oidc":      {"client", "oidc/upstream"},
 	"github.com/emersion":            {"internal/demo"},
 	"github.com/gin-gonic":           {"server"},
-	"github.com/go-jose":             {"internal/demo", "oidc/keys"},
+	"github.com/go-jose":             {"internal/demo", "oidc/clients", "oidc/dpop", "oidc/keys"},
 	"github.com/goccy/go-yaml":       {"directory", "internal/service"}, // the declared facts; the server's own configuration file
 	"github.com/golang-jwt":          {"internal/demo", "oidc/keys"},
 	"github.com/jackc/pgx":           {"internal/store"},
@@ -117,6 +122,7 @@ var homes = map[string][]string{
 	"golang.org/x/time":              {"internal/cache"},
 	"html/template":                  {"internal/demo", "web"},
 	"modernc.org/sqlite":             {"internal/store"},
+	"rsc.io/qr":                      {"web"},
 }
 
 // A check looks at the whole tree and says what is wrong with it, one line each.

@@ -76,6 +76,8 @@ var onlyHere = map[string][]string{
 		"CONSTRAINT services_in_broad_check", // PostgreSQL has booleans
 		"CONSTRAINT services_insecure_check",
 		"CONSTRAINT scopes_broad_check",
+		"CONSTRAINT fixed_clients_dpop_bound_check",
+		"CONSTRAINT signing_keys_compromised_check",
 		"TRIGGER audit_events_no_replace", // PostgreSQL has no REPLACE, and gives out the ids itself
 	},
 }

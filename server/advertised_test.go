@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"signpost/internal/servertest"
 	"signpost/oidc"
+	"signpost/oidc/clients"
 	"signpost/server"
 )
 
@@ -79,15 +81,31 @@ var works = map[string]advertised{
 		}
 	},
 	"token_endpoint_auth_methods_supported": func(t *testing.T, issuer string, value any) {
-		if got := words(value); !slices.Equal(got, []string{"none"}) {
-			t.Fatalf("got %v, want none alone", got)
+		if got := words(value); !slices.Equal(got, []string{oidc.AuthNone, oidc.AuthSecretBasic, oidc.AuthSecretPost, oidc.AuthPrivateKeyJWT}) {
+			t.Fatalf("got %v", got)
 		}
 		form := refreshForm("unknown")
 		if a := token(t, issuer, form); a.Error != oidc.CodeInvalidGrant {
 			t.Errorf("method none: %s, want the client taken", a.Error)
 		}
+		// That those with credentials are taken is TestEveryAdvertisedAuthMethod's to show.
 		if a := tokenRaw(t, issuer, form.Encode(), "application/x-www-form-urlencoded", http.Header{"Authorization": {"Basic b3Blbjo="}}); a.Error != oidc.CodeInvalidClient {
-			t.Errorf("client_secret_basic: %s, want invalid_client", a.Error)
+			t.Errorf("client_secret_basic for a client without a secret: %s, want invalid_client", a.Error)
+		}
+	},
+	"token_endpoint_auth_signing_alg_values_supported": func(t *testing.T, _ string, value any) {
+		if !slices.Equal(words(value), clients.AssertionAlgorithms()) {
+			t.Errorf("got %v, want what assertions may be signed with: %v", value, clients.AssertionAlgorithms())
+		}
+	},
+	"registration_endpoint": func(t *testing.T, _ string, value any) {
+		registered(t, value.(string), `{"redirect_uris":["http://127.0.0.1/"]}`)
+	},
+	"client_id_metadata_document_supported": func(t *testing.T, issuer string, value any) {
+		// A host that does not exist: looked for, and so not refused as unknown.
+		a := token(t, issuer, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}, "client_id": {"https://client.invalid/metadata.json"}})
+		if value != true || a.Error != oidc.CodeTemporarilyUnavailable {
+			t.Errorf("advertised %v, and an id that is a URL is answered %s", value, a.Error)
 		}
 	},
 	"authorization_response_iss_parameter_supported": func(t *testing.T, issuer string, value any) {
@@ -106,13 +124,56 @@ var works = map[string]advertised{
 	},
 	"id_token_signing_alg_values_supported": func(t *testing.T, issuer string, value any) {
 		h, _ := claims(t, signedIn(t, issuer, nil).IDToken)
-		if !slices.Equal(words(value), []string{"RS256"}) || h["alg"] != "RS256" {
-			t.Errorf("got %v, and an ID token by %v, want RS256", value, h["alg"])
+		// ES256 is for clients for which the operator wrote it down: TestR17GrantsKeepHowThePersonSignedIn.
+		if !slices.Equal(words(value), []string{"RS256", "ES256"}) || h["alg"] != "RS256" {
+			t.Errorf("got %v, and an ID token by %v, want RS256 and ES256, and RS256", value, h["alg"])
 		}
 	},
-	"claims_parameter_supported":      isFalse,
-	"request_parameter_supported":     refusesParameter("request", oidc.CodeRequestNotSupported),
-	"request_uri_parameter_supported": refusesParameter("request_uri", oidc.CodeRequestURINotSupported),
+	"pushed_authorization_request_endpoint": func(t *testing.T, issuer string, value any) {
+		p := ask(t, http.MethodPost, value.(string), formBody(authorizeForm(nil)))
+		if p.status != http.StatusCreated {
+			t.Errorf("POST %s: %d %s, want 201", value, p.status, p.body)
+		}
+	},
+	"device_authorization_endpoint": func(t *testing.T, issuer string, value any) {
+		p := ask(t, http.MethodPost, value.(string), formBody(url.Values{"client_id": {"nobody"}, "scope": {mailScope}}))
+		if p.status != http.StatusUnauthorized || !strings.Contains(p.body, oidc.CodeInvalidClient) {
+			t.Errorf("POST %s: %d %s, want invalid_client for a client that is not known", value, p.status, p.body)
+		}
+	},
+	"protected_resources": func(t *testing.T, issuer string, value any) {
+		for _, resource := range words(value) {
+			if got := asked(t, issuer, func(q url.Values) { q.Set("resource", resource); q.Set("scope", allScopes) }); got != nil {
+				t.Errorf("resource=%s: %v", resource, got)
+			}
+		}
+	},
+	"require_pushed_authorization_requests": isFalse, // authorization_endpoint takes one that was not pushed
+	"dpop_signing_alg_values_supported":     takesProofs,
+
+	"revocation_endpoint": func(t *testing.T, issuer string, _ any) { isRevoked(t, revoked(t, issuer, giveBack("x"))) },
+	"introspection_endpoint": func(t *testing.T, issuer string, _ any) {
+		tokenError(t, "introspection", introspected(t, issuer, "x"), http.StatusUnauthorized, oidc.CodeInvalidClient)
+	},
+	"userinfo_endpoint": func(t *testing.T, issuer string, value any) {
+		jsonAt(t, value.(string), header("Authorization", "Bearer "+signedIn(t, issuer, nil).AccessToken))
+	},
+	"end_session_endpoint": func(t *testing.T, _ string, value any) { ask(t, http.MethodGet, value.(string)).asks(t, "logout") },
+	"claims_supported": func(t *testing.T, issuer string, value any) {
+		var told object
+		userinfo(t, http.MethodGet, issuer, signedIn(t, issuer, set("scope", "openid profile email")).AccessToken).json(t, &told)
+		if got := slices.Sorted(maps.Keys(told)); !slices.Equal(got, slices.Sorted(slices.Values(words(value)))) {
+			t.Errorf("advertised %v, told %v", value, got)
+		}
+	},
+	"revocation_endpoint_auth_methods_supported":               triedElsewhere("none", "client_secret_basic", "client_secret_post", "private_key_jwt"),
+	"introspection_endpoint_auth_methods_supported":            triedElsewhere("client_secret_basic", "client_secret_post", "private_key_jwt"),
+	"introspection_signing_alg_values_supported":               triedElsewhere("ES256"), // TestRFC9701SignedAnswers
+	"revocation_endpoint_auth_signing_alg_values_supported":    triedElsewhere(clients.AssertionAlgorithms()...),
+	"introspection_endpoint_auth_signing_alg_values_supported": triedElsewhere(clients.AssertionAlgorithms()...),
+	"claims_parameter_supported":                               isFalse,
+	"request_parameter_supported":                              refusesParameter("request", oidc.CodeRequestNotSupported),
+	"request_uri_parameter_supported":                          refusesParameter("request_uri", oidc.CodeRequestURINotSupported),
 }
 
 func isFalse(t *testing.T, _ string, value any) {
@@ -206,11 +267,12 @@ func TestMetadataNamesTheRoutes(t *testing.T) {
 	}
 	elsewhere := []string{
 		"/.well-known/webfinger", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
-		"/.well-known/oauth-protected-resource/configuration", // the challenge
+		"/.well-known/oauth-protected-resource/*resource", // the challenge
 		"/scopes", "/configuration", // links of the JRD
-		"/schemas/configuration.json",                                  // "$id"
-		"/sign-in/:idp", "/callback/:idp", "/consent", "/assets/:name", // the browser is led there
-		"/", // for people who land there
+		"/schemas/configuration.json",                                                       // "$id"
+		"/sign-in/:idp", "/callback/:idp", "/consent", "/authorize/cancel", "/assets/:name", // the browser is led there
+		"/device", // the answer to a device names it
+		"/",       // for people who land there
 	}
 	for _, route := range server.Routes(s.Service.Handler) {
 		_, path, _ := strings.Cut(route, " ")

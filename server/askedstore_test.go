@@ -38,6 +38,26 @@ func (s *askedStore) Account(context.Context, string, string) (issuer.Account, e
 	return issuer.Account{}, s.away("Account")
 }
 
+func (s *askedStore) AccountOf(context.Context, string, string, string) (issuer.Account, error) {
+	return issuer.Account{}, s.away("AccountOf")
+}
+
+func (s *askedStore) AccountByName(context.Context, string, string) (issuer.Account, error) {
+	return issuer.Account{}, s.away("AccountByName")
+}
+
+func (s *askedStore) Consent(context.Context, string, string, string) (string, error) {
+	return "", s.away("Consent")
+}
+
+func (s *askedStore) KeepConsent(context.Context, string, string, string, string, time.Time) error {
+	return s.away("KeepConsent")
+}
+
+func (s *askedStore) Grants(context.Context, string, string) ([]issuer.Grant, error) {
+	return nil, s.away("Grants")
+}
+
 func (s *askedStore) CreateGrant(context.Context, string, issuer.Grant, []byte) error {
 	return s.away("CreateGrant")
 }
@@ -52,6 +72,10 @@ func (s *askedStore) Grant(context.Context, string, string) (issuer.Grant, error
 
 func (s *askedStore) EndGrant(context.Context, string, string, string, time.Time) error {
 	return s.away("EndGrant")
+}
+
+func (s *askedStore) EndGrants(context.Context, string, string, string, string, time.Time) (int, error) {
+	return 0, s.away("EndGrants")
 }
 
 func (s *askedStore) Refresh(context.Context, string, []byte) (issuer.Refresh, error) {

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -12,23 +11,11 @@ import (
 	"signpost/configdoc"
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/issuer"
 )
 
 // configuration answers a broad token with the person's own services.
-func (s *Server) configuration(c *gin.Context, r *directory.Realm) error {
-	token, ok := bearerToken(c)
-	if !ok {
-		// No token, no error code: the client may not have known (RFC 6750, section 3.1).
-		s.challenge(c, r, "")
-		return oidc.E(oidc.CodeInvalidToken, "send the broad token as Authorization: Bearer")
-	}
-	b, err := s.Issuer.Authenticate(c.Request.Context(), r, token, oidc.ScopeOpenID)
-	if err != nil {
-		if code := oidc.CodeOf(err); code == oidc.CodeInvalidToken || code == oidc.CodeInsufficientScope {
-			s.challenge(c, r, code)
-		}
-		return err
-	}
+func (s *Server) configuration(c *gin.Context, r *directory.Realm, b issuer.Bearer) error {
 	body, err := r.Document(configdoc.Account{
 		Subject: b.Account.ID, Addresses: b.Standing.Addresses, DisplayName: b.Account.Name,
 	}, b.Standing.Holder, b.Scope).JSON()
@@ -38,7 +25,7 @@ func (s *Server) configuration(c *gin.Context, r *directory.Realm) error {
 	etag := entityTag(body)
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "private, no-cache")
-	c.Header("Vary", "Authorization")
+	c.Header("Vary", "Authorization, DPoP")
 	c.Writer.Header().Del("Pragma")
 	if matches(c.GetHeader("If-None-Match"), etag) {
 		c.Status(http.StatusNotModified)
@@ -46,29 +33,6 @@ func (s *Server) configuration(c *gin.Context, r *directory.Realm) error {
 	}
 	send(c, http.StatusOK, "application/json", body)
 	return nil
-}
-
-// bearerToken reads "Authorization: Bearer TOKEN" and nothing else: not the query,
-// not a form (RFC 6750, section 2.1). The scheme is compared without case.
-func bearerToken(c *gin.Context) (string, bool) {
-	headers := c.Request.Header.Values("Authorization")
-	if len(headers) != 1 {
-		return "", false
-	}
-	scheme, token, ok := strings.Cut(headers[0], " ")
-	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
-}
-
-// challenge says where to learn how to get a token (RFC 9728, section 5.1; RFC 6750, section 3).
-func (s *Server) challenge(c *gin.Context, r *directory.Realm, code string) {
-	value := fmt.Sprintf("Bearer resource_metadata=%q", resourceMetadataURL(r))
-	if code != "" {
-		value += fmt.Sprintf(", error=%q", code)
-	}
-	if code == oidc.CodeInsufficientScope {
-		value += fmt.Sprintf(", scope=%q", oidc.ScopeOpenID)
-	}
-	c.Header("WWW-Authenticate", value)
 }
 
 // resourceMetadataURL inserts the well-known path between host and path (RFC 9728, section 3.1).
@@ -79,7 +43,7 @@ func resourceMetadataURL(r *directory.Realm) string {
 		path = "/" + path
 	}
 	origin := scheme + "://" + host
-	return origin + "/.well-known/oauth-protected-resource" + path + oidc.ConfigurationPath
+	return origin + protectedResources + path + oidc.ConfigurationPath
 }
 
 // entityTag is a strong one: the same bytes, the same tag (RFC 9110, section 8.8.3).

@@ -71,7 +71,7 @@ func TestConfigurationHeaders(t *testing.T) {
 	broad := signedIn(t, s.URL, nil).AccessToken
 	first := configuration(t, s.URL, broad, "")
 	etag := first.header.Get("ETag")
-	for name, want := range map[string]string{"Content-Type": "application/json", "Cache-Control": "private, no-cache", "Vary": "Authorization", "Pragma": "", "Access-Control-Allow-Origin": ""} {
+	for name, want := range map[string]string{"Content-Type": "application/json", "Cache-Control": "private, no-cache", "Vary": "Authorization, DPoP", "Pragma": "", "Access-Control-Allow-Origin": "*"} {
 		if got := first.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
@@ -83,7 +83,7 @@ func TestConfigurationHeaders(t *testing.T) {
 		etag: 304, "W/" + etag: 304, `"x", ` + etag: 304, "*": 304, `"x"`: 200, strings.Trim(etag, `"`): 200, `"`: 200,
 	} {
 		p := configuration(t, s.URL, broad, header)
-		if p.status != want || p.header.Get("ETag") != etag || p.header.Get("Vary") != "Authorization" || p.header.Get("Cache-Control") != "private, no-cache" {
+		if p.status != want || p.header.Get("ETag") != etag || p.header.Get("Vary") != "Authorization, DPoP" || p.header.Get("Cache-Control") != "private, no-cache" {
 			t.Errorf("If-None-Match %s: %d %v, want %d with the headers of 200 (RFC 9110, section 15.4.5)", header, p.status, p.header, want)
 		}
 		if want == 304 && p.body != "" {

@@ -44,6 +44,7 @@ var shown = []struct {
 	{directory.ErrNotFound, failure{404, oidc.CodeInvalidRequest, "nothing is served under this name", web.ProblemNotFound}},
 	{issuer.ErrGone, failure{400, oidc.CodeInvalidRequest, "the sign-in is over; start again in the program", web.ProblemExpired}},
 	{issuer.ErrOtherBrowser, failure{400, oidc.CodeInvalidRequest, "the sign-in was begun in another browser", web.ProblemWrongBrowser}},
+	{issuer.ErrGuesses, failure{429, oidc.CodeTemporarilyUnavailable, "too many codes were entered; wait some minutes", web.ProblemTooMany}},
 	{issuer.ErrTaken, failure{403, oidc.CodeAccessDenied, "the address belongs to another account", web.ProblemAddressTaken}},
 	{issuer.ErrNobody, failure{403, oidc.CodeAccessDenied, "the identity provider proved no address of this organisation", web.ProblemNoAddress}},
 	{upstream.ErrUnavailable, failure{502, oidc.CodeTemporarilyUnavailable, "the identity provider does not answer", web.ProblemProviderUnavailable}},
@@ -66,7 +67,6 @@ var statuses = map[string]int{
 	oidc.CodeInvalidClient:          http.StatusUnauthorized,
 	oidc.CodeInvalidToken:           http.StatusUnauthorized,
 	oidc.CodeInsufficientScope:      http.StatusForbidden,
-	oidc.CodeAccessDenied:           http.StatusForbidden,
 	oidc.CodeServerError:            http.StatusInternalServerError,
 	oidc.CodeTemporarilyUnavailable: http.StatusServiceUnavailable,
 }
@@ -77,6 +77,9 @@ func classify(err error) failure {
 		f := failure{http.StatusBadRequest, e.Code, e.Description, web.ProblemBadRequest}
 		if status, ok := statuses[e.Code]; ok {
 			f.status = status
+		}
+		if _, ok := errors.AsType[unproven](err); ok {
+			f.status = http.StatusUnauthorized
 		}
 		switch f.status {
 		case http.StatusServiceUnavailable:

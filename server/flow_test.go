@@ -46,7 +46,7 @@ func newBrowser(t testing.TB) *browser {
 	}
 	b := &browser{t: t, Client: &http.Client{Jar: jar}}
 	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), "http://127.0.0.1:49152/") {
+		if strings.HasPrefix(r.URL.String(), "http://127.0.0.1:49152/") || r.URL.Scheme != "http" {
 			b.answer = r.URL
 			return http.ErrUseLastResponse
 		}
@@ -114,6 +114,11 @@ func (p page) attributes(t testing.TB, element, attribute string) []string {
 
 // authorizeURL is a good authorization request; edit changes it.
 func authorizeURL(issuer string, edit func(url.Values)) string {
+	return issuer + "/authorize?" + authorizeForm(edit).Encode()
+}
+
+// authorizeForm is what authorizeURL asks.
+func authorizeForm(edit func(url.Values)) url.Values {
 	q := url.Values{
 		"client_id": {"open"}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "scope": {allScopes},
 		"state": {"s1"}, "nonce": {"n1"}, "code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"},
@@ -121,7 +126,7 @@ func authorizeURL(issuer string, edit func(url.Values)) string {
 	if edit != nil {
 		edit(q)
 	}
-	return issuer + "/authorize?" + q.Encode()
+	return q
 }
 
 // upstreamLink is the link to the identity provider on the page before it.

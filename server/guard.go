@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,9 +77,14 @@ func newRequestID() string {
 
 // limited bounds how often one address may call a handler.
 func (s *Server) limited(h handler) handler {
+	return s.limitedTo("limit:1:", s.RequestsPerMinute, h)
+}
+
+// limitedTo is limited with a number, per minute, and a counter of its own.
+func (s *Server) limitedTo(counter string, perMinute int, h handler) handler {
 	return func(c *gin.Context, r *directory.Realm) error {
 		// Whoever hangs up is counted all the same: their requests make work too.
-		ok, wait, err := s.Limiter.Allow(context.WithoutCancel(c.Request.Context()), "limit:1:"+network(c.ClientIP()), s.RequestsPerMinute, time.Minute)
+		ok, wait, err := s.Limiter.Allow(context.WithoutCancel(c.Request.Context()), counter+network(c.ClientIP()), perMinute, time.Minute)
 		if err != nil {
 			// A cache that is away must not stop sign-ins: the limit is a courtesy, not a guard.
 			s.Log.WarnContext(c.Request.Context(), "limit", "request_id", requestID(c), "err", err)
@@ -125,6 +131,18 @@ func query(c *gin.Context) (url.Values, error) {
 		return nil, errBadForm
 	}
 	return q, nil
+}
+
+// sent leaves out parameters without a value: they "MUST be treated as if they were
+// omitted from the request" (RFC 6749, section 3.1 and section 3.2).
+func sent(parameters url.Values) url.Values {
+	for name, values := range parameters {
+		values = slices.DeleteFunc(values, func(value string) bool { return value == "" })
+		if parameters[name] = values; len(values) == 0 {
+			delete(parameters, name)
+		}
+	}
+	return parameters
 }
 
 // form reads the body of a form. Parameters of the query do not count (RFC 6749, section 3.2).

@@ -91,7 +91,12 @@ func (s *Server) realm(c *gin.Context) (*directory.Realm, bool) {
 
 // render writes a page. redirect is an origin to which a form of the page may lead; usually none.
 func (s *Server) render(c *gin.Context, status int, redirect string, draw func(b *bytes.Buffer, lang string) error) {
-	lang := s.Pages.Language(c.GetHeader("Accept-Language"))
+	s.renderIn(c, status, "", redirect, draw)
+}
+
+// renderIn is render in the first language of ui_locales that there is, if any.
+func (s *Server) renderIn(c *gin.Context, status int, locales, redirect string, draw func(b *bytes.Buffer, lang string) error) {
+	lang := s.Pages.Wished(locales, c.GetHeader("Accept-Language"))
 	var b bytes.Buffer
 	if err := draw(&b, lang); err != nil {
 		s.Log.ErrorContext(c.Request.Context(), "page", "request_id", requestID(c), "err", err)

@@ -21,6 +21,8 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
@@ -79,7 +81,11 @@ func newAlone(t testing.TB, base, declaration string, change func(*server.Deps))
 	snapshot, err := directory.Compile(base, tenants, revision)
 	must(t, err)
 	answers.Store(snapshot)
-	i := &issuer.Issuer{Store: db, Cache: memory, Begun: memory, Keys: ring, Sealer: box, Audit: db, Now: time.Now}
+	i := &issuer.Issuer{
+		Clients: &clients.Clients{Store: db, Sealer: box, Fetch: clients.NewFetch(nil, nil), Documents: memory, Marks: memory, Now: time.Now},
+		Proofs:  &dpop.Checker{Namer: box, Marks: memory, Now: time.Now},
+		Store:   db, Cache: memory, Begun: memory, Keys: ring, Sealer: box, Audit: db, Now: time.Now,
+	}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 	pages, err := web.New()
 	must(t, err)
@@ -141,18 +147,18 @@ func (a *alone) ask(method, rawURL string, edits ...edit) page {
 }
 
 // state begins a sign-in and returns the state that is sent upstream.
-func (a *alone) state(issuer string) string {
+func (a *alone) state(issuer string, edits ...func(url.Values)) string {
 	a.t.Helper()
-	before := a.ask(http.MethodGet, authorizeURL(issuer, nil))
+	before := a.ask(http.MethodGet, authorizeURL(issuer, together(edits...)))
 	to, err := url.Parse(a.ask(http.MethodGet, upstreamLink(a.t, before)).header.Get("Location"))
 	must(a.t, err)
 	return to.Query().Get("state")
 }
 
 // code signs alice in, allows, and returns the code.
-func (a *alone) code(issuer string) string {
+func (a *alone) code(issuer string, edits ...func(url.Values)) string {
 	a.t.Helper()
-	back := a.ask(http.MethodGet, issuer+"/callback/staff?code=x&state="+a.state(issuer))
+	back := a.ask(http.MethodGet, issuer+"/callback/staff?code=x&state="+a.state(issuer, edits...))
 	consent, err := url.Parse(back.header.Get("Location"))
 	must(a.t, err)
 	answer := a.ask(http.MethodPost, issuer+"/consent", formBody(url.Values{"ticket": {consent.Query().Get("ticket")}, "decision": {"allow"}}))

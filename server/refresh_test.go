@@ -142,7 +142,7 @@ func TestRefreshedTokens(t *testing.T) {
 	first := signedIn(t, s.URL, nil)
 	s.Clock.Advance(50 * time.Minute)
 	next := token(t, s.URL, refreshForm(first.RefreshToken))
-	if next.ExpiresIn != 3600 || !sameWords(next.Scope, allScopes) || next.TokenType != "Bearer" || next.IDToken != "" {
+	if next.ExpiresIn != 3600 || !sameWords(next.Scope, allScopes) || next.TokenType != "Bearer" || next.IDToken == "" {
 		t.Errorf("refreshed: %+v, want an hour for everything", next)
 	}
 	alive(t, s.URL, first, "a refresh")

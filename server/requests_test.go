@@ -72,7 +72,7 @@ func TestUnknownHosts(t *testing.T) {
 		for _, path := range []string{"/authorize", "/callback/staff", "/consent", "/", "/t/other", "/t/other/authorize"} {
 			ask(t, http.MethodGet, s.URL+path, at).isPage(t, http.StatusMisdirectedRequest)
 		}
-		for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/configuration", "/jwks", "/scopes", "/t/other/jwks", "/nothing"} {
+		for _, path := range []string{"/.well-known/openid-configuration", "/jwks", "/scopes", "/t/other/jwks", "/nothing"} {
 			p := ask(t, http.MethodGet, s.URL+path, at)
 			if p.status != http.StatusMisdirectedRequest {
 				t.Errorf("GET %s at host %s: %d, want 421 (RFC 9110, section 15.5.20)", path, name, p.status)
@@ -166,8 +166,9 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			t.Errorf("GET %s: %d without Cache-Control", path, p.status)
 		}
 	}
-	// Cross-origin reading is for public documents (RFC 9700, section 2.6).
-	for _, path := range []string{"/authorize", "/consent", "/callback/staff", "/configuration", "/"} {
+	// Cross-origin reading is for public documents and for programs, never for what people
+	// see (RFC 9700, section 2.6).
+	for _, path := range []string{"/authorize", "/consent", "/callback/staff", "/"} {
 		if got := ask(t, http.MethodGet, s.URL+path, header("Origin", "https://app.example")).header.Get("Access-Control-Allow-Origin"); got != "" {
 			t.Errorf("GET %s: Access-Control-Allow-Origin %q, want none", path, got)
 		}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"signpost/oidc"
 )
 
 // routes is every route, in the order of the way: discover, learn, sign in,
@@ -16,13 +18,13 @@ func (s *Server) routes(e *gin.Engine) {
 	e.NoMethod(s.problem(noMethod))
 
 	// Discovery: from the compiled snapshot, at every host.                          who
-	public(e, "/.well-known/webfinger", s.webfinger) //                               M RFC 7033, section 4
+	public(e, "/.well-known/webfinger", s.webfinger)                //                               M RFC 7033, section 4
+	public(e, protectedResources+"/*resource", s.protectedResource) //                M RFC 9728, section 3
 
 	// Metadata: the path of the issuer is inserted (RFC 8414, section 3.1) or, for OpenID, appended.
 	for _, at := range []string{"", "/t/:tenant"} {
-		public(e, "/.well-known/oauth-authorization-server"+at, s.problem(s.metadata))                         // M RFC 8414, section 3
-		public(e, "/.well-known/openid-configuration"+at, s.problem(s.metadata))                               // M RFC 8414, section 5
-		public(e, "/.well-known/oauth-protected-resource"+at+"/configuration", s.problem(s.protectedResource)) // M RFC 9728, section 3
+		public(e, "/.well-known/oauth-authorization-server"+at, s.problem(s.metadata)) // M RFC 8414, section 3
+		public(e, "/.well-known/openid-configuration"+at, s.problem(s.metadata))       // M RFC 8414, section 5
 
 		i := e.Group(at)
 		if at != "" {
@@ -33,16 +35,27 @@ func (s *Server) routes(e *gin.Engine) {
 		public(i, "/schemas/configuration.json", s.problem(s.configurationSchema)) // M JSON Schema 2020-12
 
 		// Sign-in.
-		i.GET("/authorize", s.page(s.limited(s.authorize)))      // P RFC 6749, section 4.1.1
-		i.POST("/authorize", s.page(s.limited(s.authorizeForm))) // P the same by form, as OpenID Connect Core 1.0 asks
-		i.GET("/sign-in/:idp", s.page(s.limited(s.signIn)))      // P to the identity provider that was chosen
-		i.GET("/callback/:idp", s.page(s.limited(s.callback)))   // P the identity provider's answer
-		i.GET("/consent", s.page(s.consentPage))                 // P after the identity provider
-		i.POST("/consent", s.page(s.sameOrigin(s.consentForm)))  // P yes or no
-		i.POST("/token", s.oauth(s.limited(s.token)))            // C RFC 6749, section 3.2; RFC 8693, section 2
+		i.GET("/authorize", s.page(s.limited(s.authorize)))                                              // P RFC 6749, section 4.1.1
+		i.POST("/authorize", s.page(s.limited(s.authorizeForm)))                                         // P the same by form, as OpenID Connect Core 1.0 asks
+		programs(i, "/par", s.oauth(s.limited(s.push)), http.MethodPost)                                 // C RFC 9126, section 2
+		i.GET("/authorize/cancel", s.page(s.limited(s.cancel)))                                          // P who goes back before the identity provider
+		i.GET("/sign-in/:idp", s.page(s.limited(s.signIn)))                                              // P to the identity provider that was chosen
+		i.GET("/callback/:idp", s.page(s.limited(s.callback)))                                           // P the identity provider's answer
+		i.GET("/consent", s.page(s.consentPage))                                                         // P after the identity provider
+		i.POST("/consent", s.page(s.sameOrigin(s.consentForm)))                                          // P yes or no
+		programs(i, "/device_authorization", s.oauth(s.limited(s.deviceAuthorization)), http.MethodPost) // C RFC 8628, section 3.1
+		i.GET("/device", s.page(s.limited(s.devicePage)))                                                // P enter the code of a device
+		i.POST("/device", s.page(s.sameOrigin(s.limited(s.deviceForm))))                                 // P RFC 8628, section 3.3
+		programs(i, "/token", s.oauth(s.limited(s.token)), http.MethodPost)                              // C RFC 6749, section 3.2; RFC 8693, section 2
+		programs(i, "/register", s.registration, http.MethodPost)                                        // C RFC 7591, section 3
+		programs(i, "/revoke", s.oauth(s.limited(s.revoke)), http.MethodPost)                            // C RFC 7009, section 2
+		i.GET("/logout", s.page(s.limited(s.logout)))                                                    // P OpenID Connect RP-Initiated Logout 1.0
+		i.POST("/logout", s.page(s.limited(s.logoutForm)))                                               // P the same by form, and the person's answer
 
 		// Answer.
-		private(i, "/configuration", s.oauth(s.configuration)) // C the person's own services
+		programs(i, oidc.ConfigurationPath, s.resource(oidc.ScopeOpenID, s.configuration), http.MethodGet, http.MethodHead) // C the person's own services
+		programs(i, "/userinfo", s.resource(oidc.ScopeOpenID, s.userinfo), http.MethodGet, http.MethodPost)                 // C OpenID Connect Core 1.0
+		i.POST("/introspect", s.oauth(s.refusalsLimited(s.introspect)))                                                     // M resource servers: RFC 7662, section 2
 
 		i.GET("/", s.empty(s.page(s.home))) // P who lands here by accident
 	}
@@ -60,12 +73,6 @@ func public(r gin.IRoutes, path string, h gin.HandlerFunc) {
 		c.Header("Access-Control-Max-Age", "86400")
 		c.Status(http.StatusNoContent)
 	})
-}
-
-// private registers a document that needs a token.
-func private(r gin.IRoutes, path string, h gin.HandlerFunc) {
-	r.GET(path, h)
-	r.HEAD(path, h)
 }
 
 // crossOrigin lets scripts of every origin read a public document (RFC 7033, section 5).

@@ -70,14 +70,12 @@ func TestRFC6749Section5_2TokenRequests(t *testing.T) {
 		"no client_id":                {without("client_id"), 400, oidc.CodeInvalidRequest},
 		"unknown client":              {set("client_id", "nobody"), 401, oidc.CodeInvalidClient},
 		"client_secret":               {set("client_secret", "x"), 401, oidc.CodeInvalidClient},
-		"empty client_secret":         {set("client_secret", ""), 401, oidc.CodeInvalidClient},
 		"client_assertion":            {set("client_assertion", "x.y.z"), 401, oidc.CodeInvalidClient},
 		"an unknown parameter twice":  {set("x", "a", "b"), 400, oidc.CodeInvalidRequest},
 		"scope twice":                 {set("scope", mailScope, mailScope), 400, oidc.CodeInvalidRequest},
 		"scope with a tab":            {set("scope", mailScope+"\t"), 400, oidc.CodeInvalidScope},
-		"empty scope":                 {set("scope", ""), 400, oidc.CodeInvalidScope},
+		"blank scope":                 {set("scope", " "), 400, oidc.CodeInvalidScope},
 		"unknown resource":            {set("resource", "https://elsewhere.example/"), 400, oidc.CodeInvalidTarget},
-		"empty resource":              {set("resource", ""), 400, oidc.CodeInvalidTarget},
 		"several resources":           {set("resource", "imap.example.test", "submission.example.test"), 400, oidc.CodeInvalidTarget},
 		"the same resource twice":     {set("resource", "imap.example.test", "imap.example.test"), 400, oidc.CodeInvalidTarget},
 		"a resource with a fragment":  {set("resource", "https://dav.example.test/calendars/#x"), 400, oidc.CodeInvalidTarget},
@@ -317,5 +315,27 @@ func TestIDToken(t *testing.T) {
 	}
 	if _, id = claims(t, signedIn(t, s.URL, without("nonce")).IDToken); id["nonce"] != nil {
 		t.Errorf("nonce %v was invented", id["nonce"])
+	}
+}
+
+// "Parameters sent without a value MUST be treated as if they were omitted from the request."
+func TestRFC6749Section3_2EmptyParametersAreOmitted(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	first := signedIn(t, s.URL, nil)
+	form := url.Values{"grant_type": {oidc.GrantTypeRefreshToken}, "refresh_token": {first.RefreshToken}, "client_id": {"open"}}
+	for _, name := range []string{"scope", "resource", "audience", "client_secret", "client_assertion", "nonsense"} {
+		form.Set(name, "")
+	}
+	form.Add("scope", "") // nor does it count as repeated
+	if a := token(t, s.URL, form); a.Status != http.StatusOK || a.Scope != first.Scope {
+		t.Errorf("refresh with empty parameters: %d %s %s, scope %q, want 200 and all of %q", a.Status, a.Error, a.Description, a.Scope, first.Scope)
+	}
+	if got := asked(t, s.URL, func(q url.Values) {
+		for _, name := range []string{"max_age", "resource", "prompt", "login_hint", "request", "id_token_hint", "dpop_jkt"} {
+			q.Set(name, "")
+		}
+	}); got != nil {
+		t.Errorf("authorization request with empty parameters: %v, want it taken", got)
 	}
 }

@@ -1,6 +1,6 @@
 // Package web is what people see: the page before the identity provider, the
-// consent after it, the page that says what went wrong, and the one at an
-// issuer's root. It holds templates, one stylesheet and the words of every
+// consent after it, the pages of a device (RFC 8628, section 3.3), the page that
+// says what went wrong, and the one at an issuer's root. It holds templates, one stylesheet and the words of every
 // language, all embedded, and writes whole pages: it knows nothing of HTTP
 // requests. The pages need no script, no inline style and nothing from another
 // host, so that the server's Content-Security-Policy can refuse all of them.
@@ -22,7 +22,7 @@ import (
 var templateFiles embed.FS
 
 // names of the page templates; each file defines "title" and "main".
-var names = []string{"signin", "consent", "problem", "home"}
+var names = []string{"signin", "consent", "problem", "home", "logout", "device", "device_confirm", "device_done"}
 
 // Pages writes the pages in every language. Its methods are safe for concurrent use.
 type Pages struct {
@@ -69,9 +69,12 @@ func (p *Pages) parse(lang, name string) (*template.Template, error) {
 		"example":  func() string { return string(example) },
 		"plain":    plain,
 		"link":     link,
-		"named":    named,
+		"known":    known,
+		"website":  website,
 		"onDevice": onDevice,
 		"domains":  p.words[lang].domains,
+		"ago":      p.words[lang].ago,
+		"draw":     draw,
 	}
 	return template.New(name).Funcs(funcs).ParseFS(templateFiles,
 		"templates/layout.html", "templates/parts.html", "templates/"+name+".html")
@@ -113,6 +116,11 @@ func (p *Pages) problemKey(key string) string {
 // Home writes the page at an issuer's root.
 func (p *Pages) Home(w io.Writer, lang string, v Home) error {
 	return p.write(w, "home", frame{Lang: lang, Organisation: v.Organisation, Help: v.Organisation.Help, View: v})
+}
+
+// Logout writes the page that asks whether to end the session, or says that it has ended.
+func (p *Pages) Logout(w io.Writer, lang string, v Logout) error {
+	return p.write(w, "logout", frame{Lang: lang, Organisation: v.Organisation, Help: v.Organisation.Help, View: v})
 }
 
 // write renders into memory first: half a consent page must never be shown.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -28,6 +29,7 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 	permissions := []web.Permission{{Title: "Mail", Text: "read, send and delete your mail"}, {Title: "Files", Text: "see your files"}}
 	open := web.Asker{Kind: web.AskerOpen, Redirect: "127.0.0.1:5000"}
 	program := web.Asker{Kind: web.AskerNamed, Name: "Thunderbird", Redirect: "localhost"}
+	device := web.Asker{Kind: web.AskerOpen, Device: true}
 	site := web.Asker{Kind: web.AskerNamed, Name: "Example Cloud", Redirect: "cloud.example.test"}
 
 	signIn := func(v web.SignIn) func(io.Writer, string) error {
@@ -42,13 +44,39 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 	home := func(v web.Home) func(io.Writer, string) error {
 		return func(w io.Writer, lang string) error { return p.Home(w, lang, v) }
 	}
+	logout := func(v web.Logout) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.Logout(w, lang, v) }
+	}
+	code := func(v web.DeviceCode) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.DeviceCode(w, lang, v) }
+	}
+	confirm := func(v web.DeviceConfirm) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.DeviceConfirm(w, lang, v) }
+	}
+	done := func(v web.DeviceDone) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.DeviceDone(w, lang, v) }
+	}
 	return map[string]func(io.Writer, string) error{
+		"logout":                 logout(web.Logout{Organisation: organisation, Action: "/logout"}),
+		"logout, done":           logout(web.Logout{Organisation: organisation, Done: true}),
 		"sign-in, open client":   signIn(web.SignIn{Asker: open, Organisation: organisation, Choices: []web.Choice{staff}, Permissions: permissions, Cancel: "/authorize/cancel?ticket=x"}),
 		"sign-in, two providers": signIn(web.SignIn{Asker: program, Organisation: many, Choices: []web.Choice{staff, students}, Permissions: permissions, Cancel: "/c"}),
 		"sign-in, nothing to do": signIn(web.SignIn{Asker: site, Organisation: organisation}),
 		"consent, open client":   consent(web.Consent{Asker: open, Organisation: organisation, Provider: "Example staff", Person: "Alice Example", Address: "alice@example.test", Permissions: permissions, Offline: true, Action: "/consent", Ticket: "ticket-1"}),
 		"consent, named program": consent(web.Consent{Asker: program, Organisation: organisation, Provider: "Example staff", Address: "alice@example.test", Permissions: permissions, Action: "/consent", Ticket: "ticket-1"}),
 		"consent, website":       consent(web.Consent{Asker: site, Organisation: organisation, Provider: "Example staff", Person: "Alice Example", Action: "/consent", Ticket: "ticket-1"}),
+		"consent, device":        consent(web.Consent{Asker: device, Organisation: organisation, Provider: "Example staff", Person: "Alice Example", Address: "alice@example.test", Permissions: permissions, Offline: true, Action: "/consent", Ticket: "ticket-1"}),
+		"consent, registered":    consent(web.Consent{Asker: web.Asker{Kind: web.AskerRegistered, Name: "My Mailer", Redirect: "test.example.mailer:"}, Organisation: organisation, Provider: "Example staff", Address: "alice@example.test", Action: "/consent", Ticket: "ticket-1"}),
+		"consent, proved":        consent(web.Consent{Asker: web.Asker{Kind: web.AskerProved, Name: "mailer.example.test", Redirect: "127.0.0.1:1"}, Organisation: organisation, Provider: "Example staff", Address: "alice@example.test", Action: "/consent", Ticket: "ticket-1"}),
+		"consent, unproved":      consent(web.Consent{Asker: web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test", Redirect: "cb.example.test"}, Organisation: organisation, Provider: "Example staff", Address: "alice@example.test", Action: "/consent", Ticket: "ticket-1"}),
+		"device":                 code(web.DeviceCode{Organisation: organisation, Action: "/device"}),
+		"device, filled in":      code(web.DeviceCode{Organisation: organisation, Action: "/device", UserCode: "BCDF-GHJK", Link: "https://id.example.test/device?user_code=BCDF-GHJK"}),
+		"device, wrong":          code(web.DeviceCode{Organisation: organisation, Action: "/device", UserCode: "BCDF-GHJ", Wrong: true}),
+		"device, confirm":        confirm(web.DeviceConfirm{Asker: device, Organisation: organisation, UserCode: "BCDF-GHJK", Address: "192.0.2.7", Age: 30 * time.Second, Permissions: permissions, Action: "/device"}),
+		"device, confirm named":  confirm(web.DeviceConfirm{Asker: web.Asker{Kind: web.AskerNamed, Name: "Example TV", Device: true}, Organisation: many, UserCode: "BCDF-GHJK", Address: "2001:db8::7", Age: 5 * time.Minute, Permissions: permissions, Action: "/device"}),
+		"device, allowed":        done(web.DeviceDone{Organisation: organisation, Result: web.DeviceAllowed}),
+		"device, denied":         done(web.DeviceDone{Organisation: organisation, Result: web.DeviceDenied}),
+		"device, failed":         done(web.DeviceDone{Organisation: organisation, Result: "else"}),
 		"problem":                problem(web.Problem{Title: web.ProblemExpired, RequestID: "7f3kq9m2xw", Help: "https://help.example.test/"}),
 		"problem, least":         problem(web.Problem{Title: web.ProblemNotFound}),
 		"home":                   home(web.Home{Organisation: organisation, Declared: true, Issuer: "https://id.example.test", Address: "alice@example.test"}),
@@ -144,7 +172,9 @@ func TestPageStructure(t *testing.T) {
 			}
 		}
 		for _, n := range elements(tree, "svg") {
-			if got, _ := attribute(n, "aria-hidden"); got != "true" {
+			role, _ := attribute(n, "role")
+			label, _ := attribute(n, "aria-label")
+			if got, _ := attribute(n, "aria-hidden"); got != "true" && (role != "img" || label == "") {
 				t.Errorf("an icon is not hidden from screen readers")
 			}
 		}
@@ -197,7 +227,7 @@ func TestPagesNeedNoInlineCode(t *testing.T) {
 	}
 	allowed := []string{
 		"a", "bdi", "body", "button", "circle", "code", "dd", "dl", "dt", "footer", "form", "h1", "h2", "head", "header", "html",
-		"img", "input", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "svg", "title", "ul", "div",
+		"img", "input", "label", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "svg", "title", "ul", "div",
 	}
 	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
 		for _, n := range elements(tree, "") {
@@ -220,8 +250,11 @@ func TestNoPageHasAPasswordField(t *testing.T) {
 	t.Parallel()
 	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
 		for _, n := range elements(tree, "input") {
-			if got, _ := attribute(n, "type"); got != "hidden" {
-				t.Errorf("<input type=%q>: the pages ask for nothing", got)
+			name, _ := attribute(n, "name")
+			switch got, _ := attribute(n, "type"); {
+			case got == "hidden", got == "text" && name == "user_code":
+			default:
+				t.Errorf("<input type=%q name=%q>: the pages ask for nothing but the code of a device", got, name)
 			}
 		}
 	})

@@ -74,6 +74,14 @@ func TestR15NamesAreNotShownAsProved(t *testing.T) {
 		"named, localhost":        {web.Asker{Kind: web.AskerNamed, Name: "Thunderbird", Redirect: "LOCALHOST:12"}, "nobody can check that.", "A website", false},
 		"named, private scheme":   {web.Asker{Kind: web.AskerNamed, Name: "OpenCloud", Redirect: "oc:"}, "nobody can check that.", "A website", false},
 		"named, website":          {web.Asker{Kind: web.AskerNamed, Name: "Example Cloud", Redirect: "cloud.example.test"}, "The answer goes to cloud.example.test and nowhere else.", "program on this device", true},
+		"registered":              {web.Asker{Kind: web.AskerRegistered, Name: "My\u202e Mailer", Redirect: "test.example.mailer:"}, "A program on this device It calls itself “My Mailer”. This cannot be checked. The answer goes to a program on this device (test.example.mailer:).", "A website", false},
+		"registered, no name":     {web.Asker{Kind: web.AskerRegistered, Name: "\u202e\x00", Redirect: "127.0.0.1"}, "It did not identify itself", "calls itself", false},
+		"host, proved":            {web.Asker{Kind: web.AskerProved, Name: "mailer.example.test", Redirect: "mailer.example.test"}, "mailer.example.test A website. The answer goes to mailer.example.test and nowhere else.", "program on this device", true},
+		"host, proved by a key":   {web.Asker{Kind: web.AskerProved, Name: "mailer.example.test", Redirect: "127.0.0.1:8"}, "A program on this device It has shown that it speaks for mailer.example.test. The answer goes to a program on this device (127.0.0.1:8).", "A website", false},
+		"host, unproved":          {web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test", Redirect: "127.0.0.1:8"}, "A program on this device It says that it is mailer.example.test, but nobody can check that.", "speaks for", false},
+		"host, unproved, web":     {web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test", Redirect: "evil.test"}, "A program that is not known here It says that it is mailer.example.test, but nobody can check that. The answer goes to evil.test.", "A website", false},
+		"host, unproved, device":  {web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test", Device: true}, "A program on another device It says that it is mailer.example.test, but nobody can check that.", "A website", false},
+		"open, web":               {web.Asker{Kind: web.AskerOpen, Name: "Bank", Redirect: "evil.test"}, "A program that is not known here It did not identify itself", "Bank", false},
 		"named, host like a name": {web.Asker{Kind: web.AskerNamed, Name: "Example Cloud", Redirect: "127.0.0.1.example.test"}, "The answer goes to 127.0.0.1.example.test and nowhere else.", "program on this device", true},
 	}
 	for name, c := range cases {

@@ -41,7 +41,23 @@ func link(s string) string {
 	return ""
 }
 
-func named(a Asker) bool { return a.Kind == AskerNamed && plain(a.Name) != "" }
+// known is how much of an asker can be shown: its kind, or AskerOpen for one of
+// another kind or without a name.
+func known(a Asker) string {
+	switch a.Kind {
+	case AskerNamed, AskerRegistered, AskerProved, AskerUnproved:
+		if plain(a.Name) != "" {
+			return a.Kind
+		}
+	}
+	return AskerOpen
+}
+
+// website reports whether the answer goes to a web server that can be believed to be the asker's.
+func website(a Asker) bool {
+	k := known(a)
+	return (k == AskerNamed || k == AskerProved) && !a.Device && !onDevice(a.Redirect)
+}
 
 // onDevice reports whether the answer goes to a program on the person's device:
 // a loopback address (RFC 8252, section 7.3) or a private-use scheme (RFC 8252, section 7.1).

@@ -7,19 +7,28 @@ const (
 	AskerOpen = "open"
 	// AskerNamed is a client whose name the operator or Signpost itself wrote down.
 	AskerNamed = "named"
+	// AskerRegistered is a program that registered itself under a name of its choice.
+	AskerRegistered = "registered"
+	// AskerProved is a client that has shown that it speaks for a host (R15).
+	AskerProved = "proved"
+	// AskerUnproved is a client that only says so.
+	AskerUnproved = "unproved"
 )
 
-// Asker is who wants to be let in. Any Kind but AskerNamed, and a named one
-// without a name, is shown as a program that did not identify itself.
+// Asker is who wants to be let in. One of another Kind, or without a name, is shown
+// as a program that did not identify itself.
 type Asker struct {
 	Kind string
-	// Name is shown for AskerNamed only. It comes from the operator's or the
-	// built-in data, never from the client.
+	// Name is the operator's or the built-in one for AskerNamed, the program's own
+	// for AskerRegistered, where it stands in quotation marks, and the host for
+	// AskerProved and AskerUnproved. It is not shown for AskerOpen.
 	Name string
 	// Redirect is what receives the answer: a host ("127.0.0.1", "[::1]",
 	// "cloud.example.com"), with or without a port, or a private-use scheme with
 	// its colon ("oc:").
 	Redirect string
+	// Device means that a device asks, which fetches its answer: there is no Redirect.
+	Device bool
 }
 
 // Organisation is who answers: a tenant, as people know it.
@@ -71,6 +80,17 @@ type Consent struct {
 // DecisionAllow is the value of the consent form's field "decision" that means
 // yes. Anything else means no.
 const DecisionAllow = "allow"
+
+// Logout is the page that asks whether to end the browser's session, and afterwards says
+// that it has ended. It says what goes on. Its form posts "decision" to Action.
+type Logout struct {
+	Organisation Organisation
+	Action       string // https, http or a path; anything else posts to the page's own address
+	Done         bool   // it has ended; there is no form
+}
+
+// DecisionEnd is the value of the logout form's field "decision".
+const DecisionEnd = "end"
 
 // Problem is the page for a request that cannot go on: what happened, and what
 // the person does next.

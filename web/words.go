@@ -147,3 +147,19 @@ func (p *Pages) Language(acceptLanguage string) string {
 	_, index, _ := p.matcher.Match(wanted...)
 	return p.languages[index]
 }
+
+// Wished returns the first of ui_locales, language tags with spaces between them, for
+// which there are words
+// (https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest), or what Language returns.
+func (p *Pages) Wished(locales, acceptLanguage string) string {
+	for _, locale := range strings.Fields(locales) {
+		tag, err := language.Parse(locale)
+		if err != nil {
+			continue
+		}
+		if _, index, confidence := p.matcher.Match(tag); confidence >= language.High {
+			return p.languages[index]
+		}
+	}
+	return p.Language(acceptLanguage)
+}

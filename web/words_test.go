@@ -35,7 +35,10 @@ func keysInTemplates(t *testing.T) []string {
 	} {
 		keys = append(keys, "problem."+key+".title", "problem."+key+".what", "problem."+key+".next")
 	}
-	return keys
+	for _, result := range []string{DeviceAllowed, DeviceDenied, DeviceFailed} {
+		keys = append(keys, "device."+result+".title", "device."+result+".what", "device."+result+".next")
+	}
+	return append(keys, "device.ago.moment", "device.ago.minute", "device.ago.minutes")
 }
 
 func TestEveryLanguageHasEveryWordAndNoOther(t *testing.T) {
@@ -147,6 +150,34 @@ func TestLanguage(t *testing.T) {
 		if got := p.Language(header); got != want {
 			t.Errorf("Language(%.60q) = %q, want %q", header, got, want)
 		}
+	}
+}
+
+// TestOpenIDCoreUILocales: the first language that there is counts before the browser's
+// (https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest).
+func TestOpenIDCoreUILocales(t *testing.T) {
+	t.Parallel()
+	p, err := New()
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	for locales, want := range map[string]string{
+		"":                              "de",
+		"en":                            "en",
+		"en-GB":                         "en",
+		"fr en de":                      "en",
+		"fr":                            "de",
+		"fr-CA ja":                      "de",
+		"not_a_tag! en":                 "en",
+		strings.Repeat("fr ", 100):      "de",
+		strings.Repeat("x-", 200) + "y": "de",
+	} {
+		if got := p.Wished(locales, "de-AT, fr;q=0.5"); got != want {
+			t.Errorf("Wished(%.60q, German) = %q, want %q", locales, got, want)
+		}
+	}
+	if got := p.Wished("de", "en"); got != "de" {
+		t.Errorf("Wished(German, English) = %q, want de", got)
 	}
 }
 

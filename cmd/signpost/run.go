@@ -93,7 +93,7 @@ func (p *program) root() *cobra.Command {
 		return usage{withHint(err, "see "+c.CommandPath()+" --help")}
 	})
 	root.AddCommand(p.serve(), p.apply(), p.migrate(), p.config(), p.demo(), p.discover(),
-		p.backup(), p.ready(), p.version())
+		p.backup(), p.grants(), p.keys(), p.ready(), p.version())
 	for _, c := range root.Commands() {
 		exactArgs(c)
 	}

@@ -16,7 +16,8 @@ const (
 	KindConsent       = "consent"         // somebody said yes or no
 	KindToken         = "token"           // a token was made, or refused by the policy
 	KindGrantEnded    = "grant-ended"
-	KindApplied       = "applied" // the declared facts changed
+	KindApplied       = "applied"     // the declared facts changed
+	KindKeyRotated    = "key-rotated" // a signing key was replaced
 )
 
 // Event is one thing that happened. Fields that do not apply are empty.

@@ -18,6 +18,7 @@ func (w *World) Declaration() []byte {
 		{tenantOther, "path", "Other Organisation", "other.test"},
 	} {
 		fmt.Fprintf(&out, "  - name: %s\n    issuer: %s\n    title: %s\n    domains: [%s]\n", t.name, t.placement, t.title, t.domain)
+		out.WriteString("    clients: {device: \"on\"}\n") // so that the program "open" may play a television
 		out.WriteString("    identity_providers:\n")
 		for _, p := range w.idps {
 			if p.tenant == t.name {

@@ -7,14 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/html"
 )
 
 const base = "http://127.0.0.1:8480"
@@ -173,37 +170,6 @@ func TestTamperedChangesTheSignatureAlone(t *testing.T) {
 	for _, bad := range []string{"", "opaque", "a.b.", "a.b.!"} {
 		if got, err := tampered(bad); err == nil {
 			t.Errorf("tampered(%q) = %q, want an error", bad, got)
-		}
-	}
-}
-
-func TestTheBrowserFindsLinksAndForms(t *testing.T) {
-	t.Parallel()
-	page, err := html.Parse(strings.NewReader(`<p><a class="quiet" href="/no">no</a><a class="big choice" href="/go">go</a></p>
-		<form action="/search" method="get"><input name="q"></form>
-		<form action="https://idp.test/in" method="post"><input type="hidden" name="ticket" value="a&amp;b">
-		<input name="password"><button name="decision" value="deny"></button><button name="decision" value="allow"></button></form>`))
-	if err != nil {
-		t.Fatalf("parse: %v", err)
-	}
-	b := &browser{page: page}
-	if b.url, err = url.Parse("http://127.0.0.1/page"); err != nil {
-		t.Fatalf("parse: %v", err)
-	}
-	link := find(page, func(n *html.Node) bool { return n.Data == "a" && hasClass(n, "choice") })
-	if link == nil || attribute(link, "href") != "/go" {
-		t.Errorf("link = %v, want /go", link)
-	}
-	f, err := b.formWith("password")
-	if err != nil || f.action.String() != "https://idp.test/in" || f.values.Get("ticket") != "a&b" || f.values.Has("decision") {
-		t.Errorf("form = %+v, %v", f, err)
-	}
-	if !b.hasButton("decision", "allow") || b.hasButton("decision", "other") {
-		t.Error("buttons are not told apart")
-	}
-	for _, name := range []string{"q", "missing"} {
-		if f, err := b.formWith(name); err == nil {
-			t.Errorf("formWith(%q) = %+v, want an error", name, f)
 		}
 	}
 }

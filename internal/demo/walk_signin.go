@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"signpost/client"
+	"signpost/internal/demo/browse"
 )
 
 // signIn goes through the browser: Signpost's page, the identity provider's form,
@@ -48,37 +49,37 @@ func (w *walk) signIn(ctx context.Context) error {
 // browse does what the person does. The password goes into a form of an identity
 // provider and nowhere else.
 func (w *walk) browse(ctx context.Context, start string) error {
-	b, err := newBrowser(w.tracer())
+	b, err := browse.New(w.tracer(), patience)
 	if err != nil {
 		return err
 	}
-	if err := b.open(ctx, start); err != nil {
+	if err := b.Open(ctx, start); err != nil {
 		return fmt.Errorf("the page before the identity provider: %w", err)
 	}
-	if err := b.follow(ctx, "choice"); err != nil {
+	if err := b.Follow(ctx, "choice"); err != nil {
 		return err
 	}
-	f, err := b.formWith("password")
+	f, err := b.FormWith("password")
 	if err != nil {
 		return err
 	}
-	if !w.World.isIdentityProvider(f.action) {
-		return fmt.Errorf("a page of %s asks for a password", f.action.Host)
+	if !w.World.isIdentityProvider(f.Action) {
+		return fmt.Errorf("a page of %s asks for a password", f.Action.Host)
 	}
-	f.values.Set("username", w.person.Username)
-	f.values.Set("password", w.person.Password)
-	if err := b.submit(ctx, f); err != nil {
+	f.Values.Set("username", w.person.Username)
+	f.Values.Set("password", w.person.Password)
+	if err := b.Submit(ctx, f); err != nil {
 		return fmt.Errorf("sign in at the identity provider: %w", err)
 	}
-	consent, err := b.formWith("ticket")
+	consent, err := b.FormWith("ticket")
 	if err != nil {
 		return err
 	}
-	if !b.hasButton("decision", "allow") {
+	if !b.HasButton("decision", "allow") {
 		return errors.New("the consent page has no button to allow it")
 	}
-	consent.values.Set("decision", "allow")
-	if err := b.submit(ctx, consent); err != nil {
+	consent.Values.Set("decision", "allow")
+	if err := b.Submit(ctx, consent); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	return nil

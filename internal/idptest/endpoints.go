@@ -103,7 +103,11 @@ func (p *Provider) decide(q url.Values) (code, errorCode string) {
 	if !wellFormed(q) {
 		return "", "invalid_request"
 	}
-	person, known := p.people[p.current]
+	subject := p.current
+	if p.selected != "" && q.Get("prompt") == "select_account" {
+		subject = p.selected
+	}
+	person, known := p.people[subject]
 	if !known {
 		return "", "login_required"
 	}

@@ -32,6 +32,8 @@ type Person struct {
 	Email         string // "email", with the scope email; empty: no such claim
 	EmailVerified bool   // "email_verified", with the scope email
 	Login         string // "preferred_username", with the scope profile; empty: no such claim
+	ACR           string // "acr" of the ID token; empty: no such claim
+	AMR           any    // "amr" of the ID token; nil: no such claim
 }
 
 // Provider is a running identity provider with one client. Its exported fields
@@ -48,6 +50,7 @@ type Provider struct {
 	mu       sync.Mutex
 	people   map[string]Person
 	current  string                   // subject of whom signs in next
+	selected string                   // subject of whom signs in with prompt=select_account
 	denial   string                   // error code instead
 	faults   Faults                   // how to answer wrongly
 	last     url.Values               // parameters of the last authorization request
@@ -111,6 +114,14 @@ func (p *Provider) SignInAs(subject string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current = subject
+}
+
+// SelectAs says who signs in when the request lets the person choose an account
+// (prompt=select_account). Nobody, at the start, means whoever SignInAs names.
+func (p *Provider) SelectAs(subject string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.selected = subject
 }
 
 // Deny makes the authorization endpoint answer with an error code, for example

@@ -43,6 +43,10 @@ func (p *Provider) idClaims(granted authorization, accessToken string, faults Fa
 		"nonce":     granted.nonce,
 		"at_hash":   atHash(accessToken),
 	}
+	setUnlessEmpty(claims, "acr", granted.person.ACR)
+	if granted.person.AMR != nil {
+		claims["amr"] = granted.person.AMR
+	}
 	breakWho(claims, faults)
 	p.breakAudience(claims, faults)
 	if faults.Expired {

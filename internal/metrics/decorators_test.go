@@ -139,6 +139,20 @@ func (f failing) SaveAccount(context.Context, string, issuer.Account) (issuer.Ac
 func (f failing) Account(context.Context, string, string) (issuer.Account, error) {
 	return issuer.Account{}, f.err
 }
+func (f failing) AccountOf(context.Context, string, string, string) (issuer.Account, error) {
+	return issuer.Account{}, f.err
+}
+func (f failing) AccountByName(context.Context, string, string) (issuer.Account, error) {
+	return issuer.Account{}, f.err
+}
+func (f failing) Consent(context.Context, string, string, string) (string, error) { return "", f.err }
+func (f failing) KeepConsent(context.Context, string, string, string, string, time.Time) error {
+	return f.err
+}
+func (f failing) Grants(context.Context, string, string) ([]issuer.Grant, error) { return nil, f.err }
+func (f failing) EndGrants(context.Context, string, string, string, string, time.Time) (int, error) {
+	return 0, f.err
+}
 func (f failing) CreateGrant(context.Context, string, issuer.Grant, []byte) error { return f.err }
 func (f failing) EndReplayed(context.Context, string, []byte, time.Time, time.Time) (bool, error) {
 	return false, f.err

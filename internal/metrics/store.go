@@ -46,6 +46,26 @@ func (s observedStore) Account(ctx context.Context, tenant, id string) (_ issuer
 	return s.Store.Account(ctx, tenant, id)
 }
 
+func (s observedStore) AccountOf(ctx context.Context, tenant, upstreamIssuer, upstreamSubject string) (_ issuer.Account, err error) {
+	defer s.ended(ctx, "account_of", time.Now(), &err)
+	return s.Store.AccountOf(ctx, tenant, upstreamIssuer, upstreamSubject)
+}
+
+func (s observedStore) AccountByName(ctx context.Context, tenant, name string) (_ issuer.Account, err error) {
+	defer s.ended(ctx, "account_by_name", time.Now(), &err)
+	return s.Store.AccountByName(ctx, tenant, name)
+}
+
+func (s observedStore) Consent(ctx context.Context, tenant, accountID, clientID string) (_ string, err error) {
+	defer s.ended(ctx, "consent", time.Now(), &err)
+	return s.Store.Consent(ctx, tenant, accountID, clientID)
+}
+
+func (s observedStore) KeepConsent(ctx context.Context, tenant, accountID, clientID, granted string, now time.Time) (err error) {
+	defer s.ended(ctx, "keep_consent", time.Now(), &err)
+	return s.Store.KeepConsent(ctx, tenant, accountID, clientID, granted, now)
+}
+
 func (s observedStore) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, refresh []byte) (err error) {
 	defer s.ended(ctx, "create_grant", time.Now(), &err)
 	return s.Store.CreateGrant(ctx, tenant, g, refresh)
@@ -61,9 +81,19 @@ func (s observedStore) Grant(ctx context.Context, tenant, id string) (_ issuer.G
 	return s.Store.Grant(ctx, tenant, id)
 }
 
+func (s observedStore) Grants(ctx context.Context, tenant, accountID string) (_ []issuer.Grant, err error) {
+	defer s.ended(ctx, "grants", time.Now(), &err)
+	return s.Store.Grants(ctx, tenant, accountID)
+}
+
 func (s observedStore) EndGrant(ctx context.Context, tenant, id, reason string, now time.Time) (err error) {
 	defer s.ended(ctx, "end_grant", time.Now(), &err)
 	return s.Store.EndGrant(ctx, tenant, id, reason, now)
+}
+
+func (s observedStore) EndGrants(ctx context.Context, tenant, accountID, clientID, reason string, now time.Time) (_ int, err error) {
+	defer s.ended(ctx, "end_grants", time.Now(), &err)
+	return s.Store.EndGrants(ctx, tenant, accountID, clientID, reason, now)
 }
 
 func (s observedStore) Refresh(ctx context.Context, tenant string, hash []byte) (_ issuer.Refresh, err error) {

@@ -85,8 +85,9 @@ func (l *Log) String() string {
 	return string(l.lines)
 }
 
-// Start runs a server until the test ends.
-func Start(t testing.TB) *Server {
+// Start runs a server until the test ends. Every change may put something in the place of the
+// ordinary.
+func Start(t testing.TB, changes ...func(*service.Parts)) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -105,9 +106,11 @@ func Start(t testing.TB) *Server {
 		s.remote(t)
 	}
 	s.Apply(t, s.Declaration())
-	s.Service, err = service.Open(t.Context(), s.Config, service.Logger(s.Config, s.Log), service.Parts{
-		Now: s.Clock.Now, Generate: keystest.Generator(), Watch: 20 * time.Millisecond,
-	})
+	parts := service.Parts{Now: s.Clock.Now, Generate: keystest.Generator(), Watch: 20 * time.Millisecond}
+	for _, change := range changes {
+		change(&parts)
+	}
+	s.Service, err = service.Open(t.Context(), s.Config, service.Logger(s.Config, s.Log), parts)
 	if err != nil {
 		t.Fatalf("open service: %v", err)
 	}
@@ -142,6 +145,7 @@ func (s *Server) Declaration() string {
     title: Example Organisation
     help: https://help.example.test/
     domains: [example.test]
+    clients: {device: "on"}
     identity_providers:
       - {name: staff, title: Example staff, issuer: %q, client_id: %q, client_secret: %q, scopes: [openid, profile, email], address_trust: email_verified}
     services:

@@ -110,12 +110,16 @@ func (s *Service) reloads(ctx context.Context) {
 func (s *Service) catchUp(ctx context.Context) {
 	for ctx.Err() == nil {
 		facts, err := s.store.Facts(ctx)
-		if err == nil && facts == s.facts.Load() {
+		same := err == nil && facts == s.facts.Load()
+		switch {
+		case same:
+			err = s.learnKeys(ctx)
+		case err == nil:
+			err = s.Reload(ctx)
+		}
+		if err == nil && same {
 			s.loads.well()
 			return
-		}
-		if err == nil {
-			err = s.Reload(ctx)
 		}
 		if err == nil {
 			s.log.InfoContext(ctx, "reloaded", "revision", s.Answers.Current().Revision)
@@ -126,6 +130,21 @@ func (s *Service) catchUp(ctx context.Context) {
 		}
 		s.pause(ctx)
 	}
+}
+
+// learnKeys loads the signing keys again if somebody replaced one: that changes no facts.
+func (s *Service) learnKeys(ctx context.Context) error {
+	n, err := s.store.CountKeys(ctx)
+	if err != nil || n == s.Keys.Count() {
+		return err
+	}
+	for _, r := range s.Answers.Current().Realms() {
+		if err := s.Keys.Ensure(ctx, r.Name); err != nil {
+			return err
+		}
+	}
+	s.log.InfoContext(ctx, "signing keys: learned of new ones")
+	return nil
 }
 
 // pause waits a little before something is tried again.

@@ -20,6 +20,8 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
@@ -42,6 +44,7 @@ const (
 type Parts struct {
 	Now      func() time.Time
 	Upstream *http.Client                                  // to reach identity providers
+	Fetch    *http.Client                                  // to read what URL ids of clients name; nil is the careful one
 	Generate func(algorithm string) (crypto.Signer, error) // signing keys
 	Watch    time.Duration                                 // how often the facts are looked at
 	Version  string                                        // of this program, for /metrics
@@ -115,7 +118,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 	s.known = issuer.NewKnown(people, s.store, c.RevocationMaxStale, p.Now)
 	i := &issuer.Issuer{
 		Store: people, Known: s.known, Cache: s.kept, Begun: s.begun,
-		Keys: s.Keys, Sealer: box, Audit: s.metrics.ObservedLog(s.audit), Now: p.Now,
+		Keys: s.Keys, Sealer: box, Audit: s.metrics.ObservedLog(s.audit), Limits: limits, Now: p.Now,
+		Clients: &clients.Clients{Store: s.store, Sealer: box, Fetch: p.Fetch, Documents: s.openMemory(), Marks: s.begun, Now: p.Now},
+		Proofs:  &dpop.Checker{Namer: box, Marks: s.begun, Now: p.Now},
 	}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 
@@ -190,6 +195,9 @@ func (p Parts) ordinary() Parts {
 	}
 	if p.Upstream == nil {
 		p.Upstream = &http.Client{Timeout: 10 * time.Second}
+	}
+	if p.Fetch == nil {
+		p.Fetch = clients.NewFetch(nil, nil)
 	}
 	if p.Watch == 0 {
 		p.Watch = watchEvery

@@ -25,17 +25,41 @@ func scanAccount(row scanner) (a issuer.Account, err error) {
 
 // Account returns an account by its ID.
 func (s *Store) Account(ctx context.Context, tenant, id string) (issuer.Account, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `
-		SELECT `+accountColumns+` FROM accounts WHERE tenant = $1 AND id = $2`, tenant, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return issuer.Account{}, issuer.ErrNotFound
-	}
+	a, err := s.findAccount(ctx, `tenant = $1 AND id = $2`, tenant, id)
 	if err != nil {
 		return issuer.Account{}, fmt.Errorf("load account %q: %w", id, err)
 	}
 	return a, nil
+}
+
+// AccountOf returns the account of a person at an identity provider.
+func (s *Store) AccountOf(ctx context.Context, tenant, upstreamIssuer, upstreamSubject string) (issuer.Account, error) {
+	a, err := s.findAccount(ctx, `tenant = $1 AND upstream_issuer = $2 AND upstream_subject = $3`, tenant, upstreamIssuer, upstreamSubject)
+	if err != nil {
+		return issuer.Account{}, fmt.Errorf("load an account of %q: %w", upstreamIssuer, err)
+	}
+	return a, nil
+}
+
+// AccountByName returns the account that holds an address or login name, in
+// whatever case.
+func (s *Store) AccountByName(ctx context.Context, tenant, name string) (issuer.Account, error) {
+	a, err := s.findAccount(ctx, `tenant = $1 AND id = (
+		SELECT account_id FROM account_names WHERE tenant = $1 AND name = $2)`, tenant, fold(name))
+	if err != nil {
+		return issuer.Account{}, fmt.Errorf("load an account by name: %w", err)
+	}
+	return a, nil
+}
+
+func (s *Store) findAccount(ctx context.Context, where string, values ...any) (issuer.Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE `+where, values...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return issuer.Account{}, issuer.ErrNotFound
+	}
+	return a, err
 }
 
 // SaveAccount keeps what a sign-in proved. The ID and the time of creation of an
@@ -139,7 +163,7 @@ func makeWay(ctx context.Context, tx *transaction, tenant, name string, now time
 			return err
 		}
 	}
-	_, err = endGrants(ctx, tx, tenant, "account_id", holder, reasonReplaced, now)
+	_, err = endGrants(ctx, tx, tenant, grantsOf{column: "account_id", value: holder}, reasonReplaced, now)
 	return err
 }
 

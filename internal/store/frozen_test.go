@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/directory"
 	"signpost/internal/audit"
 	"signpost/internal/store"
 	"signpost/oidc/issuer"
@@ -90,6 +91,9 @@ func readFrozenFacts(t *testing.T, s *store.Store) {
 	if v := example.Services; len(v) != 1 || !v[0].InBroad || v[0].Insecure || v[0].Lifetime != 15*time.Minute || v[0].Endpoints[0].Port != 993 {
 		t.Errorf("the services are %+v", v)
 	}
+	if !reflect.DeepEqual(example.Clients, directory.ClientPolicy{}) || example.FixedClients != nil || example.ResourceServers != nil || example.Services[0].DPoP != "" {
+		t.Errorf("the first tenant has facts that the first release did not know: %+v", example)
+	}
 	want := []keys.Stored{{ID: "key-1", Use: keys.UseAccess, Algorithm: "ES256", Sealed: []byte("a sealed key"), CreatedAt: frozenAt}}
 	if got, err := s.Keys(t.Context(), "example"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Keys = %+v, %v, want %+v", got, err, want)
@@ -140,11 +144,19 @@ func goOnFromFrozen(t *testing.T, s *store.Store) {
 	if sealed, err := s.Rotate(t.Context(), "example", rotation); err != nil || string(sealed) != "a sealed successor" {
 		t.Errorf("Rotate = %q, %v, want the successor of the first release", sealed, err)
 	}
+	// The first release's key heads its line.
+	late := keys.Stored{ID: "late", Use: keys.UseAccess, Algorithm: "ES256", Sealed: []byte("late"), CreatedAt: frozenAt}
+	if kept, err := s.AddKey(t.Context(), "example", late); kept || err != nil {
+		t.Errorf("AddKey = %v, %v, want it not kept beside the first release's", kept, err)
+	}
 	if err := s.EndGrant(t.Context(), "example", "living", "revoked", frozenAt); err != nil {
 		t.Errorf("EndGrant: %v", err)
 	}
 	if got, revision, err := s.Ended(t.Context(), 3); err != nil || revision != 4 || !slices.Equal(got, []issuer.EndedGrant{{Tenant: "example", ID: "living"}}) {
 		t.Errorf("Ended(3) = %v at %d, %v, want the one that ends now, at 4", got, revision, err)
+	}
+	if err := s.ReplaceKey(t.Context(), "example", keys.Replacement{Head: "key-1", Next: late, RemovedAt: frozenAt}); err != nil {
+		t.Errorf("ReplaceKey of the first release's key: %v", err)
 	}
 	if err := s.Record(t.Context(), audit.Event{At: frozenAt, Kind: audit.KindApplied}); err != nil {
 		t.Errorf("Record: %v", err)
@@ -152,4 +164,48 @@ func goOnFromFrozen(t *testing.T, s *store.Store) {
 	if _, err := s.SaveTenants(t.Context(), 4, nil, []string{"example", "other"}); err != nil {
 		t.Errorf("SaveTenants(remove both): %v", err)
 	}
+}
+
+// TestTheReleaseBeforeGoesOn has what a Signpost that knows the schema of version 6
+// writes beside one that has migrated further, and reads all of it as it was meant.
+func TestTheReleaseBeforeGoesOn(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s := d.open(t)
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatalf("Migrate: %v", err)
+		}
+		for _, statement := range []string{
+			`INSERT INTO tenants (name, position, placement, title, help) VALUES ('example', 1, 'base', '', '')`,
+			`INSERT INTO audiences (audience, tenant) VALUES ('mail.example.com', 'example')`,
+			`INSERT INTO services (tenant, id, position, sort_order, protocol, title, endpoints, audience, scopes,
+				authentication, username, profile, algorithm, lifetime, credential, in_broad, insecure)
+			 VALUES ('example', 'mail', 0, 0, 'imap', '', '[]', 'mail.example.com', '[]', '[]', '', '', '', 0, '', true, false)`,
+			`INSERT INTO accounts (tenant, id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at)
+			 VALUES ('example', 'alice', 'https://login.example.com', '1', '[]', '', '', 1, 1)`,
+			`INSERT INTO grants (tenant, id, account_id, client_id, scopes, resources, origin_hash, created_at, last_used_at, ended_at, ended_reason)
+			 SELECT 'example', 'grant', 'alice', 'open', 'openid', 'null', ` + d.bytes("01234567890123456789012345678901") + `, 1, 1, NULL, ''`,
+			`INSERT INTO signing_keys (tenant, id, use, algorithm, sealed, created_at)
+			 SELECT 'example', 'key', 'access', 'ES256', ` + d.bytes("sealed") + `, 1`,
+		} {
+			d.exec(t, statement)
+		}
+
+		tenants, _, err := s.Tenants(t.Context())
+		if err != nil || len(tenants) != 1 || !reflect.DeepEqual(tenants[0].Clients, directory.ClientPolicy{}) || tenants[0].Services[0].DPoP != "" {
+			t.Errorf("Tenants = %+v, %v, want one with the zero policy and a service without DPoP", tenants, err)
+		}
+		first := time.UnixMilli(1).UTC()
+		grant := issuer.Grant{
+			ID: "grant", AccountID: "alice", ClientID: "open", Scopes: "openid",
+			OriginHash: []byte("01234567890123456789012345678901"), CreatedAt: first, LastUsedAt: first,
+		}
+		if got, err := s.Grant(t.Context(), "example", "grant"); err != nil || !reflect.DeepEqual(got, grant) {
+			t.Errorf("Grant = %+v, %v\nwant %+v", got, err, grant)
+		}
+		want := []keys.Stored{{ID: "key", Use: keys.UseAccess, Algorithm: "ES256", Sealed: []byte("sealed"), CreatedAt: first}}
+		if got, err := s.Keys(t.Context(), "example"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Keys = %+v, %v, want %+v", got, err, want)
+		}
+	})
 }

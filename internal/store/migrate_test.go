@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,11 @@ var update = flag.Bool("update", false, "write the schema to testdata instead of
 type database struct {
 	open func(t *testing.T) *store.Store
 	past *sql.DB // the database past the store
+	blob string  // how bytes are written, with %x for them
 }
+
+// bytes returns a text as bytes in a statement.
+func (d database) bytes(text string) string { return fmt.Sprintf(d.blob, text) }
 
 func (d database) exec(t *testing.T, statement string) {
 	t.Helper()
@@ -36,12 +41,12 @@ func onEach(t *testing.T, run func(t *testing.T, d database)) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "signpost.db")
-		run(t, database{open: func(t *testing.T) *store.Store { return openSQLite(t, path) }, past: plain(t, path)})
+		run(t, database{open: func(t *testing.T) *store.Store { return openSQLite(t, path) }, past: plain(t, path), blob: "x'%x'"})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		url := backends.Postgres(t)
-		run(t, database{open: func(t *testing.T) *store.Store { return openPostgres(t, url) }, past: plainPostgres(t, url)})
+		run(t, database{open: func(t *testing.T) *store.Store { return openPostgres(t, url) }, past: plainPostgres(t, url), blob: `'\x%x'::bytea`})
 	})
 }
 

@@ -44,11 +44,17 @@ func (s *Store) Tenants(ctx context.Context) (tenants []directory.Tenant, revisi
 	if err := loadScopes(ctx, tx, byName); err != nil {
 		return nil, 0, fmt.Errorf("load scopes: %w", err)
 	}
+	if err := loadFixedClients(ctx, tx, byName); err != nil {
+		return nil, 0, fmt.Errorf("load fixed clients: %w", err)
+	}
+	if err := loadResourceServers(ctx, tx, byName); err != nil {
+		return nil, 0, fmt.Errorf("load resource servers: %w", err)
+	}
 	return tenants, revision, nil
 }
 
 func loadTenants(ctx context.Context, q querier) ([]directory.Tenant, error) {
-	rows, err := q.QueryContext(ctx, `SELECT name, placement, title, help FROM tenants ORDER BY position`)
+	rows, err := q.QueryContext(ctx, `SELECT name, placement, title, help, clients FROM tenants ORDER BY position`)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +62,11 @@ func loadTenants(ctx context.Context, q querier) ([]directory.Tenant, error) {
 	var tenants []directory.Tenant
 	for rows.Next() {
 		var t directory.Tenant
-		if err := rows.Scan(&t.Name, &t.Placement, &t.Title, &t.Help); err != nil {
+		var policy clientPolicy
+		if err := rows.Scan(&t.Name, &t.Placement, &t.Title, &t.Help, asJSON{&policy}); err != nil {
 			return nil, err
 		}
+		t.Clients = policy.declared()
 		tenants = append(tenants, t)
 	}
 	return tenants, rows.Err()
@@ -146,7 +154,7 @@ type endpoint struct {
 func loadServices(ctx context.Context, q querier, tenants map[string]*directory.Tenant) error {
 	rows, err := q.QueryContext(ctx, `
 		SELECT tenant, id, protocol, title, endpoints, audience, scopes, authentication, username,
-		       profile, algorithm, lifetime, credential, in_broad, sort_order, insecure
+		       profile, algorithm, lifetime, credential, in_broad, sort_order, insecure, dpop
 		FROM services ORDER BY tenant, sort_order, position`)
 	if err != nil {
 		return err
@@ -158,7 +166,7 @@ func loadServices(ctx context.Context, q querier, tenants map[string]*directory.
 		var endpoints []endpoint
 		var lifetime int64
 		err := rows.Scan(&tenant, &v.ID, &v.Protocol, &v.Title, asJSON{&endpoints}, &v.Audience, asJSON{&v.Scopes}, asJSON{&v.Authentication}, &v.Username,
-			&v.Profile, &v.Algorithm, &lifetime, &v.Credential, &v.InBroad, &v.Order, &v.Insecure)
+			&v.Profile, &v.Algorithm, &lifetime, &v.Credential, &v.InBroad, &v.Order, &v.Insecure, &v.DPoP)
 		if err != nil {
 			return err
 		}

@@ -81,6 +81,8 @@ func vacate(ctx context.Context, tx *transaction, tenant string) error {
 		`DELETE FROM services WHERE tenant = $1`,
 		`DELETE FROM audiences WHERE tenant = $1`,
 		`DELETE FROM scopes WHERE tenant = $1`,
+		`DELETE FROM fixed_clients WHERE tenant = $1`,
+		`DELETE FROM resource_servers WHERE tenant = $1`,
 		`UPDATE tenants SET placement = 'path' WHERE name = $1`,
 	} {
 		if _, err := tx.ExecContext(ctx, statement, tenant); err != nil {
@@ -91,11 +93,13 @@ func vacate(ctx context.Context, tx *transaction, tenant string) error {
 }
 
 func (s *Store) saveTenant(ctx context.Context, tx *transaction, t directory.Tenant) error {
+	policy := policyOf(t.Clients)
 	_, err := tx.ExecContext(ctx, `
-		INSERT INTO tenants (name, position, placement, title, help)
-		VALUES ($1, (SELECT coalesce(max(position), 0) + 1 FROM tenants), $2, $3, $4)
-		ON CONFLICT (name) DO UPDATE SET placement = excluded.placement, title = excluded.title, help = excluded.help`,
-		t.Name, t.Placement, t.Title, t.Help)
+		INSERT INTO tenants (name, position, placement, title, help, clients)
+		VALUES ($1, (SELECT coalesce(max(position), 0) + 1 FROM tenants), $2, $3, $4, $5)
+		ON CONFLICT (name) DO UPDATE
+		SET placement = excluded.placement, title = excluded.title, help = excluded.help, clients = excluded.clients`,
+		t.Name, t.Placement, t.Title, t.Help, asJSON{&policy})
 	if err != nil {
 		return err
 	}
@@ -119,6 +123,16 @@ func (s *Store) saveTenant(ctx context.Context, tx *transaction, t directory.Ten
 			t.Name, c.Name, i, asJSON{&c.Opens}, asJSON{&c.Includes}, c.Broad, asJSON{&c.Title}, asJSON{&c.Text})
 		if err != nil {
 			return fmt.Errorf("scope %q: %w", c.Name, err)
+		}
+	}
+	for i, c := range t.FixedClients {
+		if err := saveFixedClient(ctx, tx, t.Name, i, c); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+	}
+	for i, v := range t.ResourceServers {
+		if err := saveResourceServer(ctx, tx, t.Name, i, v); err != nil {
+			return fmt.Errorf("resource server %q: %w", v.Name, err)
 		}
 	}
 	return nil
@@ -165,9 +179,9 @@ func saveService(ctx context.Context, tx *transaction, tenant string, position i
 	}
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO services (tenant, id, position, sort_order, protocol, title, endpoints, audience, scopes,
-			authentication, username, profile, algorithm, lifetime, credential, in_broad, insecure)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			authentication, username, profile, algorithm, lifetime, credential, in_broad, insecure, dpop)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		tenant, v.ID, position, v.Order, v.Protocol, v.Title, asJSON{&endpoints}, v.Audience, asJSON{&v.Scopes},
-		asJSON{&v.Authentication}, v.Username, v.Profile, v.Algorithm, v.Lifetime.Milliseconds(), v.Credential, v.InBroad, v.Insecure)
+		asJSON{&v.Authentication}, v.Username, v.Profile, v.Algorithm, v.Lifetime.Milliseconds(), v.Credential, v.InBroad, v.Insecure, v.DPoP)
 	return err
 }

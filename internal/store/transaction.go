@@ -19,7 +19,11 @@ import (
 //   - the row of the tenant by SaveAccount and SaveTenants, so that who may have a
 //     name is decided by one sign-in after another, by the facts of one moment;
 //   - the row of the grant by whatever uses or ends it, so that of two rotations the
-//     second sees the first, and nothing is made from a grant that ends.
+//     second sees the first, and nothing is made from a grant that ends;
+//   - the row of the account by EndGrants, so that two who end many grants do not
+//     lock them in different orders;
+//   - the row of the head by ReplaceKey, so that the second finds that it heads its
+//     line no more.
 //
 // A unique key decides the rest: who inserts it second waits until the first
 // has committed, and then sees its row.

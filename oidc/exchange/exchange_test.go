@@ -85,14 +85,15 @@ func TestRFC8693Parameters(t *testing.T) {
 		"scope beyond the service":         {with("scope", scopes.Mail+" "+scopes.Calendars), oidc.CodeInvalidScope, "", 0},
 		"the whole broad scope":            {with("scope", all), oidc.CodeInvalidScope, "", 0},
 		"no client_id":                     {with("client_id"), oidc.CodeInvalidRequest, "", 0},
-		"another client":                   {with("client_id", "thunderbird"), oidc.CodeInvalidClient, "", 0},
+		"unknown client":                   {with("client_id", "nobody"), oidc.CodeInvalidClient, "", 0},
+		"another client":                   {with("client_id", "thunderbird"), oidc.CodeInvalidRequest, "", 0},
 		"a client secret":                  {with("client_secret", "x"), oidc.CodeInvalidClient, "", 0},
 		"grant type in another spelling":   {with("grant_type", "token-exchange"), oidc.CodeUnsupportedGrantType, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := form(broad, c.edit)
-			a, err := r.Token(t.Context(), r.realm, f, false)
+			a, err := r.Token(t.Context(), r.realm, issuer.Call{Form: f, Method: "POST", URL: r.realm.URL("/token")})
 			if c.code != "" {
 				if e, ok := errors.AsType[*oidc.Error](err); !ok || e.Code != c.code || e.Description == "" || !reflect.DeepEqual(a, issuer.TokenResponse{}) {
 					t.Fatalf("answer %+v, error %v, want %s; form %v", a, err, c.code, f)
@@ -120,13 +121,13 @@ func TestR24SubjectTokens(t *testing.T) {
 	r := newRig(t)
 	in := r.signedIn(t, r.realm, all)
 	far := r.signedIn(t, r.other, "openid offline_access "+scopes.Mail)
-	exchanged, err := r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false)
+	exchanged, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	byResource := codeForm(r.code(t, r.realm, all))
 	byResource.Set("resource", "imap.example.test")
-	narrow, err := r.Token(t.Context(), r.realm, byResource, false)
+	narrow, err := r.Token(t.Context(), r.realm, issuer.Call{Form: byResource, Method: "POST", URL: r.realm.URL("/token")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestR24SubjectTokens(t *testing.T) {
 		"cut": in.AccessToken[:len(in.AccessToken)-1], "longer": in.AccessToken + "A", "line end": in.AccessToken + "\n", "Bearer": "Bearer " + in.AccessToken,
 		"narrow": narrow.AccessToken, "exchanged": exchanged.AccessToken,
 	} {
-		_, err := r.Token(t.Context(), r.realm, form(subject, nil), false)
+		_, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(subject, nil), Method: "POST", URL: r.realm.URL("/token")})
 		e, ok := errors.AsType[*oidc.Error](err)
 		if !ok || e.Code != oidc.CodeInvalidRequest {
 			t.Fatalf("%s: %v, want invalid_request", name, err)
@@ -157,7 +158,7 @@ func TestR24SubjectTokens(t *testing.T) {
 		}
 	}
 	r.now = r.now.Add(2 * time.Hour)
-	_, err = r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false)
+	_, err = r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")})
 	if e, ok := errors.AsType[*oidc.Error](err); !ok || e.Code != oidc.CodeInvalidRequest || !strings.Contains(e.Description, "expired") {
 		t.Errorf("expired: %v, want invalid_request that says so", err)
 	}
@@ -181,7 +182,7 @@ func TestR22EndedGrantEndsItsTokens(t *testing.T) {
 	if err := r.Store.EndGrant(t.Context(), "example", claims.GrantID, "revoked", r.now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false); oidc.CodeOf(err) != oidc.CodeInvalidRequest {
+	if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")}); oidc.CodeOf(err) != oidc.CodeInvalidRequest {
 		t.Errorf("token of an ended grant: %v, want invalid_request", err)
 	}
 	if e := r.audit.last(); e.Rule != "exchange/grant" || e.Outcome != audit.Refused {
@@ -193,10 +194,10 @@ func TestRFC8707GrantedResourcesHoldForExchange(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	in := r.signedIn(t, r.realm, all, "imap.example.test")
-	if _, err := r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false); err != nil {
+	if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")}); err != nil {
 		t.Errorf("a granted resource: %v", err)
 	}
-	_, err := r.Token(t.Context(), r.realm, form(in.AccessToken, with("audience", "https://dav.example.test/calendars/")), false)
+	_, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, with("audience", "https://dav.example.test/calendars/")), Method: "POST", URL: r.realm.URL("/token")})
 	if oidc.CodeOf(err) != oidc.CodeInvalidTarget {
 		t.Errorf("a resource that was not granted: %v, want invalid_target", err)
 	}
@@ -218,21 +219,21 @@ func TestExchangeIsAudited(t *testing.T) {
 		At: r.now, Kind: audit.KindToken, Tenant: "example", Account: claims.Subject, Client: "open", Grant: claims.GrantID,
 		Service: "imap.example.test", Scope: scopes.Mail, Rule: "exchange/allow-narrow", Outcome: audit.Allowed, SubjectHash: hex.EncodeToString(sum[:]),
 	}
-	if _, err := r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false); err != nil {
+	if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")}); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.audit.last(); got != want {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 	want.Scope, want.Rule, want.Outcome = scopes.Files, "exchange/scope", audit.Refused
-	if _, err := r.Token(t.Context(), r.realm, form(in.AccessToken, with("scope", scopes.Files)), false); err == nil {
+	if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, with("scope", scopes.Files)), Method: "POST", URL: r.realm.URL("/token")}); err == nil {
 		t.Fatal("a scope beyond the subject was given")
 	}
 	if got := r.audit.last(); got != want {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 	want.Service, want.Scope, want.Rule = "", "", "exchange/target"
-	if _, err := r.Token(t.Context(), r.realm, form(in.AccessToken, with("audience", "alice@evil.test")), false); err == nil {
+	if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, with("audience", "alice@evil.test")), Method: "POST", URL: r.realm.URL("/token")}); err == nil {
 		t.Fatal("a foreign target was given")
 	}
 	if got := r.audit.last(); got != want {
@@ -240,7 +241,7 @@ func TestExchangeIsAudited(t *testing.T) {
 	}
 	// What cannot be audited does not happen.
 	r.audit.err = errors.New("audit is away")
-	if a, err := r.Token(t.Context(), r.realm, form(in.AccessToken, nil), false); oidc.CodeOf(err) != oidc.CodeTemporarilyUnavailable || a.AccessToken != "" {
+	if a, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(in.AccessToken, nil), Method: "POST", URL: r.realm.URL("/token")}); oidc.CodeOf(err) != oidc.CodeTemporarilyUnavailable || a.AccessToken != "" {
 		t.Errorf("without audit: %+v, %v, want temporarily_unavailable", a, err)
 	}
 }

@@ -22,7 +22,7 @@ func refreshForm(token string) url.Values {
 // answers sends a form and compares the error code, empty for success.
 func (r *rig) answers(t *testing.T, when string, f url.Values, code string) issuer.TokenResponse {
 	t.Helper()
-	a, err := r.Token(t.Context(), r.realm, f, false)
+	a, err := r.Token(t.Context(), r.realm, issuer.Call{Form: f, Method: "POST", URL: r.realm.URL("/token")})
 	if got := oidc.CodeOf(err); got != code || (err == nil) != (code == "") || (a.AccessToken == "") != (code != "") {
 		t.Fatalf("%s: %s is answered %q (%v), want %q", when, f.Get("grant_type"), got, err, code)
 	}
@@ -69,7 +69,7 @@ func TestR26ExchangeWithoutDatabase(t *testing.T) {
 		if _, err := r.Keys.Verify("example", base, a.AccessToken); err != nil {
 			t.Errorf("%s: the token that was made: %v", when, err)
 		}
-		if _, err := r.Authenticate(t.Context(), r.realm, known.AccessToken, oidc.ScopeOpenID); err != nil {
+		if _, err := r.Authenticate(t.Context(), r.realm, issuer.Presented{Scheme: oidc.Bearer, Token: known.AccessToken}, oidc.ScopeOpenID); err != nil {
 			t.Errorf("%s: the configuration: %v", when, err)
 		}
 		r.answers(t, when, form("x", nil), oidc.CodeInvalidRequest)
@@ -80,7 +80,7 @@ func TestR26ExchangeWithoutDatabase(t *testing.T) {
 	}
 	r.now = gone.Add(maxStale + time.Millisecond)
 	r.answers(t, "after five minutes", form(known.AccessToken, nil), oidc.CodeTemporarilyUnavailable)
-	if _, err := r.Authenticate(t.Context(), r.realm, known.AccessToken, oidc.ScopeOpenID); oidc.CodeOf(err) != oidc.CodeTemporarilyUnavailable {
+	if _, err := r.Authenticate(t.Context(), r.realm, issuer.Presented{Scheme: oidc.Bearer, Token: known.AccessToken}, oidc.ScopeOpenID); oidc.CodeOf(err) != oidc.CodeTemporarilyUnavailable {
 		t.Errorf("after five minutes: the configuration: %v, want temporarily_unavailable", err)
 	}
 
@@ -137,7 +137,7 @@ func TestR26KnownGrantIsExchangedWithoutSQL(t *testing.T) {
 	for range 10 {
 		r.answers(t, "again", form(in.AccessToken, nil), "")
 		r.answers(t, "refused by the policy", form(in.AccessToken, with("audience", "elsewhere.test")), oidc.CodeInvalidTarget)
-		if _, err := r.Authenticate(t.Context(), r.realm, in.AccessToken, oidc.ScopeOpenID); err != nil {
+		if _, err := r.Authenticate(t.Context(), r.realm, issuer.Presented{Scheme: oidc.Bearer, Token: in.AccessToken}, oidc.ScopeOpenID); err != nil {
 			t.Errorf("the configuration: %v", err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestVerifyAsksNoDatabase(t *testing.T) {
 	for name, subject := range map[string]string{
 		"text": "x", "a key of another tenant": far.AccessToken, "a signature that is wrong": in.AccessToken + "A", "an ID token": in.IDToken,
 	} {
-		if _, err := r.Token(t.Context(), r.realm, form(subject, nil), false); oidc.CodeOf(err) != oidc.CodeInvalidRequest {
+		if _, err := r.Token(t.Context(), r.realm, issuer.Call{Form: form(subject, nil), Method: "POST", URL: r.realm.URL("/token")}); oidc.CodeOf(err) != oidc.CodeInvalidRequest {
 			t.Errorf("%s: %v, want invalid_request", name, err)
 		}
 	}
@@ -188,6 +188,15 @@ func TestR26EndsOfThisProcess(t *testing.T) {
 			next := r.answers(t, "refresh", refreshForm(in.RefreshToken), "")
 			r.answers(t, "refresh with the successor", refreshForm(next.RefreshToken), "")
 			r.answers(t, "reuse", refreshForm(in.RefreshToken), oidc.CodeInvalidGrant)
+		},
+		"the client revokes it": func(t *testing.T, r *rig, _ url.Values, in issuer.TokenResponse) {
+			f := url.Values{"client_id": {"open"}, "token": {in.RefreshToken}}
+			if err := r.Revoke(t.Context(), r.realm, issuer.Call{Form: f, Method: "POST", URL: r.realm.URL("/revoke")}); err != nil {
+				t.Fatal(err)
+			}
+			if e := r.audit.last(); e.Kind != audit.KindGrantEnded || e.Rule != "revoked" || e.Grant != r.grantOf(t, in.AccessToken) || e.Account == "" || e.Client != "open" {
+				t.Errorf("audited as %+v", e)
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

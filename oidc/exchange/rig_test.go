@@ -18,6 +18,8 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
@@ -41,6 +43,10 @@ tenants:
     issuer: base
     title: Example Organisation
     domains: [example.test]
+    clients:
+      fixed:
+        - {id: webmail, name: Webmail, redirect_uris: ["http://127.0.0.1/cb"], authentication: client_secret_post, secret: "a-secret-that-is-long-and-random-enough"}
+        - {id: careful, name: Careful, redirect_uris: ["http://127.0.0.1/cb"], dpop_bound_access_tokens: true, id_token_algorithm: ES256}
     identity_providers:
       - {name: staff, title: Staff, issuer: "https://login.example.test", client_id: x, scopes: [openid], address_trust: email_verified}
     services:
@@ -146,7 +152,10 @@ func newRig(t testing.TB) *rig {
 	}
 	r.db = db
 	known := issuer.NewKnown(db, noFeed{}, maxStale, clock)
-	r.Issuer = &issuer.Issuer{Store: db, Known: known, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock}
+	r.Issuer = &issuer.Issuer{
+		Clients: &clients.Clients{}, Proofs: &dpop.Checker{Namer: box, Marks: memory, Now: clock},
+		Store: db, Known: known, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock,
+	}
 	r.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: r.Issuer})
 	return r
 }
@@ -185,11 +194,17 @@ func (r *rig) code(t testing.TB, realm *directory.Realm, scope string, resources
 // codeOf is code for somebody in particular.
 func (r *rig) codeOf(t testing.TB, realm *directory.Realm, p oidc.Person, scope string, resources ...string) string {
 	t.Helper()
+	return r.codeFor(t, realm, "open", p, scope, resources...)
+}
+
+// codeFor is codeOf for another client than the open one.
+func (r *rig) codeFor(t testing.TB, realm *directory.Realm, client string, p oidc.Person, scope string, resources ...string) string {
+	t.Helper()
 	q := url.Values{
-		"client_id": {"open"}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "scope": {scope}, "nonce": {"n-1"},
+		"client_id": {client}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "scope": {scope}, "nonce": {"n-1"},
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "resource": resources,
 	}
-	asked, err := r.Check(realm, q)
+	asked, err := r.Check(t.Context(), realm, q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,11 +216,11 @@ func (r *rig) codeOf(t testing.TB, realm *directory.Realm, p oidc.Person, scope 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, err := r.SignedIn(t.Context(), realm, signIn, p)
+	next, err := r.SignedIn(t.Context(), realm, signIn, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	location, err := r.Answer(t.Context(), realm, ticket, "browser", true)
+	location, err := r.Answer(t.Context(), realm, next.Ticket, "browser", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +240,7 @@ func codeForm(code string) url.Values {
 // signedIn signs in and redeems the code.
 func (r *rig) signedIn(t testing.TB, realm *directory.Realm, scope string, resources ...string) issuer.TokenResponse {
 	t.Helper()
-	a, err := r.Token(t.Context(), realm, codeForm(r.code(t, realm, scope, resources...)), false)
+	a, err := r.Token(t.Context(), realm, issuer.Call{Form: codeForm(r.code(t, realm, scope, resources...)), Method: "POST", URL: realm.URL("/token")})
 	if err != nil {
 		t.Fatalf("redeem: %v", err)
 	}
@@ -242,4 +257,9 @@ func form(subject string, edit func(f url.Values)) url.Values {
 		edit(f)
 	}
 	return f
+}
+
+// call is a request to the first tenant's token endpoint, from a program without a key.
+func (r *rig) call(form url.Values) issuer.Call {
+	return issuer.Call{Form: form, Method: "POST", URL: r.realm.URL("/token")}
 }

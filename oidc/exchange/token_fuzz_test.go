@@ -18,7 +18,7 @@ import (
 func FuzzTokenRequest(f *testing.F) {
 	r := newRig(f)
 	in := r.signedIn(f, r.realm, all)
-	narrow, err := r.Token(f.Context(), r.realm, form(in.AccessToken, nil), false)
+	narrow, err := r.Token(f.Context(), r.realm, r.call(form(in.AccessToken, nil)))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -53,7 +53,11 @@ func FuzzTokenRequest(f *testing.F) {
 				sent.Add(name, v)
 			}
 		}
-		a, err := r.Token(t.Context(), r.realm, sent, header)
+		call := r.call(sent)
+		if header {
+			call.Authorization = []string{"Basic b3Blbjo="}
+		}
+		a, err := r.Token(t.Context(), r.realm, call)
 		if err != nil {
 			if _, ok := errors.AsType[*oidc.Error](err); !ok || a != (issuer.TokenResponse{}) {
 				t.Fatalf("%s: answer %+v, error %T %v", body, a, err, err)

@@ -1,7 +1,8 @@
 package issuer
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/clients"
 	"signpost/oidc/policy"
 	"signpost/scopes"
 )
@@ -24,57 +26,92 @@ type Ask struct {
 	Challenge   string   `json:"challenge"`
 	Nonce       string   `json:"nonce,omitempty"`
 	LoginHint   string   `json:"login_hint,omitempty"`
-	Prompt      string   `json:"prompt,omitempty"`  // sent upstream: "login", "select_account" or empty
-	MaxAge      *int     `json:"max_age,omitempty"` // seconds
+	Prompt      string   `json:"prompt,omitempty"`    // sent upstream: "none", "login", "select_account" or empty
+	AskAgain    bool     `json:"ask_again,omitempty"` // prompt=consent: the page is shown whatever is remembered
+	MaxAge      *int     `json:"max_age,omitempty"`   // seconds
+	ACRValues   string   `json:"acr_values,omitempty"`
+	UILocales   string   `json:"ui_locales,omitempty"`
+	Subject     string   `json:"subject,omitempty"`  // the account that id_token_hint named: this one or nobody (R17)
+	Upstream    string   `json:"upstream,omitempty"` // issuer of the identity provider of that account
+	Key         string   `json:"key,omitempty"`      // dpop_jkt: thumbprint of the key that the code is bound to (RFC 9449, section 10)
+	Device      string   `json:"device,omitempty"`   // the device request that is answered, in the place of RedirectURI (RFC 8628, section 3.3)
+	Pushed      string   `json:"pushed,omitempty"`   // cache key of the pushed request that it came as (RFC 9126, section 2.2)
 }
 
-// Unproven is a refusal before client and redirect URI are proven. It must be
-// shown to the person and must not be sent to the redirect URI (RFC 6749, section 4.1.2.1).
-type Unproven struct {
-	Page   string // word of the page: "bad_client", "bad_redirect", "bad_request"
-	Reason string // for the log
-}
-
-// Error returns the reason.
-func (u *Unproven) Error() string { return u.Page + ": " + u.Reason }
-
-// Denied is a refusal that is sent to the client by redirect (RFC 6749, section 4.1.2.1).
-type Denied struct {
-	Ask Ask
-	Err *oidc.Error
-}
-
-// Error returns the refusal.
-func (d *Denied) Error() string { return d.Err.Error() }
-
-// Unwrap returns the refusal as a protocol error.
-func (d *Denied) Unwrap() error { return d.Err }
-
-// Check reads an authorization request. It returns *Unproven or *Denied, in that
-// order: nothing is sent to a redirect URI that the client may not use.
-func (i *Issuer) Check(r *directory.Realm, q url.Values) (Ask, error) {
+// Check reads an authorization request, or finds the one that was pushed. It returns
+// *Unproven or *Denied, in that order: nothing is sent to a redirect URI that the
+// client may not use. Other failures are *oidc.Error.
+func (i *Issuer) Check(ctx context.Context, r *directory.Realm, q url.Values) (Ask, error) {
 	a := Ask{ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri")}
 	if len(q["client_id"]) != 1 {
 		return a, &Unproven{"bad_client", "client_id is missing or repeated"}
 	}
-	c, ok := client(a.ClientID)
-	if !ok {
-		return a, &Unproven{"bad_client", "unknown client_id"}
+	if uri := q["request_uri"]; len(uri) == 1 && strings.HasPrefix(uri[0], pushedPrefix) {
+		return i.pushed(ctx, r, a.ClientID, uri[0])
 	}
-	if len(q["redirect_uri"]) != 1 || !c.RedirectAllowed(a.RedirectURI) {
+	c, err := i.find(ctx, r, a.ClientID)
+	if err != nil {
+		return a, err
+	}
+	if len(q["redirect_uri"]) != 1 || !a.returns(c) {
 		return a, &Unproven{"bad_redirect", "redirect_uri is missing, repeated or not of this client"}
 	}
 	if s := q["state"]; len(s) == 1 && visible(s[0]) && len(s[0]) <= maxParameter {
 		a.State = s[0]
 	}
-	if err := a.read(r, q); err != nil {
+	if err := i.read(ctx, r, c, &a, q); err != nil {
 		return a, &Denied{a, err}
 	}
 	return a, nil
 }
 
+// Asker returns the client that a request comes from, if it may still ask: what was
+// switched off while the person signed in gets nothing. *Unproven if it may not.
+func (i *Issuer) Asker(ctx context.Context, r *directory.Realm, a Ask) (clients.Client, error) {
+	c, err := i.find(ctx, r, a.ClientID)
+	if err != nil {
+		return clients.Client{}, err
+	}
+	if a.Device == "" && !a.returns(c) {
+		return clients.Client{}, &Unproven{"bad_redirect", "redirect_uri is not of this client any more"}
+	}
+	return c, nil
+}
+
+func (i *Issuer) find(ctx context.Context, r *directory.Realm, id string) (clients.Client, error) {
+	c, err := i.Clients.Find(ctx, r, id)
+	if errors.Is(err, clients.ErrUnavailable) {
+		return clients.Client{}, busy("find client", err)
+	}
+	if err != nil {
+		return clients.Client{}, &Unproven{"bad_client", "unknown client_id"}
+	}
+	return c, nil
+}
+
+// returns reports whether the answer may be sent to the redirect URI. With a
+// fragment, parameters would end up in it (RFC 6749, section 3.1.2).
+func (a Ask) returns(c clients.Client) bool {
+	return c.RedirectAllowed(a.RedirectURI) && !strings.Contains(a.RedirectURI, "#")
+}
+
 // read checks everything whose fault can be told to the client.
-func (a *Ask) read(r *directory.Realm, q url.Values) *oidc.Error {
+func (i *Issuer) read(ctx context.Context, r *directory.Realm, c clients.Client, a *Ask, q url.Values) *oidc.Error {
+	for _, step := range []func(*directory.Realm, url.Values) *oidc.Error{
+		a.readForm, a.readChallenge, a.readScope, a.readResources, a.readPerson,
+	} {
+		if err := step(r, q); err != nil {
+			return err
+		}
+	}
+	if a.Prompt == promptNone && !c.Remembers(a.RedirectURI) {
+		return oidc.E(oidc.CodeConsentRequired, "this client is asked for consent each time; open the page without prompt=none")
+	}
+	return i.readHint(ctx, r, a, q)
+}
+
+// readForm refuses what no request may look like, and reads what is kept as it stands.
+func (a *Ask) readForm(_ *directory.Realm, q url.Values) *oidc.Error {
 	for name, values := range q {
 		// "Request and response parameters MUST NOT be included more than once"
 		// (RFC 6749, section 3.1); resource may (RFC 8707, section 2).
@@ -85,7 +122,7 @@ func (a *Ask) read(r *directory.Realm, q url.Values) *oidc.Error {
 			if name != "resource" && !visible(value) {
 				return oidc.E(oidc.CodeInvalidRequest, "a parameter holds characters that are not allowed")
 			}
-			if name != "scope" && len(value) > maxParameter {
+			if name != "scope" && name != hintParameter && len(value) > maxParameter {
 				return oidc.E(oidc.CodeInvalidRequest, "a parameter is too long")
 			}
 		}
@@ -102,16 +139,12 @@ func (a *Ask) read(r *directory.Realm, q url.Values) *oidc.Error {
 	case q.Has("response_mode") && q.Get("response_mode") != "query":
 		return oidc.E(oidc.CodeInvalidRequest, "only response_mode=query is supported")
 	}
-	for _, step := range []func(*directory.Realm, url.Values) *oidc.Error{a.readChallenge, a.readScope, a.readResources, a.readPerson} {
-		if err := step(r, q); err != nil {
-			return err
-		}
-	}
 	a.Nonce = q.Get("nonce")
 	return nil
 }
 
-// readChallenge demands PKCE with S256 of every client (RFC 7636, section 4.3; RFC 9700, section 2.1.1).
+// readChallenge demands PKCE with S256 of every client (RFC 7636, section 4.3; RFC 9700,
+// section 2.1.1), and reads the key that the code shall be bound to (RFC 9449, section 10).
 func (a *Ask) readChallenge(_ *directory.Realm, q url.Values) *oidc.Error {
 	a.Challenge = q.Get("code_challenge")
 	switch {
@@ -119,11 +152,18 @@ func (a *Ask) readChallenge(_ *directory.Realm, q url.Values) *oidc.Error {
 		return oidc.E(oidc.CodeInvalidRequest, "code_challenge is missing: PKCE is required")
 	case q.Get("code_challenge_method") != "S256":
 		return oidc.E(oidc.CodeInvalidRequest, "code_challenge_method must be S256")
-	case len(a.Challenge) != 43 || strings.Trim(a.Challenge, base64url) != "":
+	case !isDigest(a.Challenge):
 		return oidc.E(oidc.CodeInvalidRequest, "code_challenge is not the base64url form of a SHA-256 digest")
+	}
+	a.Key = q.Get("dpop_jkt")
+	if q.Has("dpop_jkt") && !isDigest(a.Key) {
+		return oidc.E(oidc.CodeInvalidRequest, "dpop_jkt is not the base64url form of a SHA-256 thumbprint")
 	}
 	return nil
 }
+
+// isDigest reports whether s has the form of a SHA-256 digest in base64url.
+func isDigest(s string) bool { return len(s) == 43 && strings.Trim(s, base64url) == "" }
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -173,10 +213,20 @@ func (a *Ask) readResources(r *directory.Realm, q url.Values) *oidc.Error {
 	return nil
 }
 
+// maxWish bounds what is only a wish and is left out if it is longer.
+const maxWish = 320
+
 // readPerson reads what concerns who signs in and how.
 func (a *Ask) readPerson(_ *directory.Realm, q url.Values) *oidc.Error {
-	if hint := q.Get("login_hint"); len(hint) <= 320 {
+	if hint := q.Get("login_hint"); len(hint) <= maxWish {
 		a.LoginHint = hint
+	}
+	if values := q.Get("acr_values"); len(values) <= maxWish {
+		a.ACRValues = values
+	}
+	// Language tags are letters, digits and hyphens (RFC 5646, section 2.1).
+	if locales := q.Get("ui_locales"); len(locales) <= maxWish && strings.Trim(locales, base64url+" ") == "" {
+		a.UILocales = locales
 	}
 	if err := a.readPrompt(q.Get("prompt")); err != nil {
 		return err
@@ -195,15 +245,17 @@ func (a *Ask) readPerson(_ *directory.Realm, q url.Values) *oidc.Error {
 // (https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest). One goes
 // upstream: who has to sign in again can choose the account while doing so.
 func (a *Ask) readPrompt(prompt string) *oidc.Error {
-	if prompt == "none" {
-		return oidc.E(oidc.CodeConsentRequired, "this client is asked for consent each time; open the page without prompt=none")
+	if prompt == promptNone {
+		a.Prompt = prompt
+		return nil
 	}
 	for _, word := range strings.Fields(prompt) {
 		switch word {
-		case "consent": // the consent page is always shown (R12)
+		case "consent":
+			a.AskAgain = true
 		case promptLogin:
 			a.Prompt = word
-		case "select_account":
+		case promptSelect:
 			if a.Prompt == "" {
 				a.Prompt = word
 			}
@@ -214,53 +266,19 @@ func (a *Ask) readPrompt(prompt string) *oidc.Error {
 	return nil
 }
 
-// promptLogin asks that the person signs in now, whoever is signed in already.
-const promptLogin = "login"
+// What a client or Signpost may ask of a sign-in
+// (https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest).
+const (
+	promptNone   = "none"           // no page is shown
+	promptLogin  = "login"          // the person signs in now, whoever is signed in already
+	promptSelect = "select_account" // the person says as whom
+)
+
+// Silent reports whether the client asked that no page is shown: every failure is
+// told to the client.
+func (a Ask) Silent() bool { return a.Prompt == promptNone }
 
 // visible reports whether a value holds printable ASCII or UTF-8 text and no control characters.
 func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c == 0x7f || c == '\uFFFD' })
-}
-
-// answer is the redirect to the client with the given parameters, the client's
-// state, and iss (RFC 9207, section 2).
-func (a Ask) answer(issuer string, params url.Values) string {
-	params.Set("iss", issuer)
-	if a.State != "" {
-		params.Set("state", a.State)
-	}
-	return a.RedirectURI + "?" + params.Encode()
-}
-
-// RedirectError is where the browser goes to tell the client of a refusal.
-func (d *Denied) RedirectError(issuer string) string {
-	return d.Ask.answer(issuer, url.Values{"error": {d.Err.Code}, "error_description": {d.Err.Description}})
-}
-
-// Providers returns the identity providers that may sign this person in: those
-// responsible for the domain of the login hint, else all.
-func (a Ask) Providers(r *directory.Realm) []directory.IdentityProvider {
-	at := strings.LastIndexByte(a.LoginHint, '@')
-	domain := strings.ToLower(a.LoginHint[at+1:])
-	var responsible []directory.IdentityProvider
-	for _, p := range r.IdentityProviders {
-		if at > 0 && slices.Contains(p.Domains, domain) {
-			responsible = append(responsible, p)
-		}
-	}
-	if len(responsible) == 0 {
-		return r.IdentityProviders
-	}
-	return responsible
-}
-
-// Provider finds the identity provider of a tenant that a path names:
-// directory.ErrNotFound if there is none.
-func Provider(r *directory.Realm, name string) (directory.IdentityProvider, error) {
-	for _, p := range r.IdentityProviders {
-		if p.Name == name {
-			return p, nil
-		}
-	}
-	return directory.IdentityProvider{}, fmt.Errorf("identity provider: %w", directory.ErrNotFound)
 }

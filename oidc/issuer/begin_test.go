@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signpost/internal/cache"
+	"signpost/oidc/clients"
 	"signpost/oidc/issuer"
 )
 
@@ -32,8 +33,8 @@ func TestRequestsLeaveLittleBehind(t *testing.T) {
 	q.Set("nonce", angles)
 	q.Set("login_hint", strings.Repeat("&", 300))
 	cache := &sized{}
-	i := &issuer.Issuer{Begun: cache, Now: time.Now}
-	a, err := i.Check(r, q)
+	i := &issuer.Issuer{Clients: &clients.Clients{}, Begun: cache, Now: time.Now}
+	a, err := i.Check(t.Context(), r, q)
 	if err != nil {
 		t.Fatalf("Check: %v", err)
 	}
@@ -52,8 +53,8 @@ func TestR3AnswerOfAnotherIssuerUnderTheSameName(t *testing.T) {
 	r := realm(t, "example")
 	memory := cache.NewMemory(1 << 20)
 	t.Cleanup(memory.Close)
-	i := &issuer.Issuer{Begun: memory, Now: time.Now}
-	a, err := i.Check(r, ask(nil))
+	i := &issuer.Issuer{Clients: &clients.Clients{}, Begun: memory, Now: time.Now}
+	a, err := i.Check(t.Context(), r, ask(nil))
 	if err != nil {
 		t.Fatalf("Check: %v", err)
 	}

@@ -6,14 +6,10 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 
-	"signpost/internal/audit"
 	"signpost/oidc"
-	"signpost/oidc/keys"
 	"signpost/oidc/policy"
-	"signpost/scopes"
 )
 
 // codeGrant redeems authorization codes (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
@@ -50,7 +46,10 @@ func (g codeGrant) Basis(ctx context.Context, t TokenRequest) (Basis, error) {
 	if err != nil {
 		return Basis{}, refusal("load account", err)
 	}
-	return g.basis(t, c, account, presented)
+	return g.grantBasis(t, grantMade{
+		Way: policy.Code, Ask: c.Ask, Account: account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+		Presented: presented, CacheKey: key,
+	})
 }
 
 // replayed ends what a code made that is presented again (R19; RFC 6749, section 4.1.2).
@@ -68,12 +67,6 @@ func (g codeGrant) replayed(ctx context.Context, t TokenRequest, presented strin
 	return oidc.E(oidc.CodeInvalidGrant, "the code is not valid; codes work once and for ten minutes")
 }
 
-func (g codeGrant) recordReplay(ctx context.Context, t TokenRequest) error {
-	return g.record(ctx, audit.Event{
-		At: g.Now(), Kind: audit.KindGrantEnded, Tenant: t.Realm.Name, Client: t.Client.ID, Rule: "replay", Outcome: audit.Refused,
-	})
-}
-
 // check compares the request with the one that the code was made for.
 func (c code) check(t TokenRequest) *oidc.Error {
 	verifier := t.Form.Get("code_verifier")
@@ -86,6 +79,8 @@ func (c code) check(t TokenRequest) *oidc.Error {
 		return oidc.E(oidc.CodeInvalidGrant, "redirect_uri is not the one of the authorization request")
 	case !validVerifier(verifier), subtle.ConstantTimeCompare([]byte(challenge), []byte(c.Ask.Challenge)) != 1:
 		return oidc.E(oidc.CodeInvalidGrant, "code_verifier does not fit the code_challenge of the authorization request")
+	case c.Ask.Key != "" && c.Ask.Key != t.Key: // RFC 9449, section 10
+		return oidc.E(oidc.CodeInvalidGrant, "the code is bound to the key that dpop_jkt named; send a proof of that key")
 	}
 	return nil
 }
@@ -93,49 +88,4 @@ func (c code) check(t TokenRequest) *oidc.Error {
 // validVerifier takes 43 to 128 unreserved characters (RFC 7636, section 4.1).
 func validVerifier(s string) bool {
 	return len(s) >= 43 && len(s) <= 128 && strings.Trim(s, base64url+".~") == ""
-}
-
-func (g codeGrant) basis(t TokenRequest, c code, account Account, presented string) (Basis, error) {
-	now := g.Now()
-	grant := Grant{
-		ID: shortID(), AccountID: account.ID, ClientID: c.Ask.ClientID, Scopes: c.Ask.Scope,
-		Resources: c.Ask.Resources, OriginHash: digest(presented), CreatedAt: now, LastUsedAt: now,
-	}
-	request, err := g.PolicyRequest(t.Realm, account, grant)
-	if err != nil {
-		return Basis{}, err
-	}
-	request.Way = policy.Code
-	b := Basis{Request: request}
-	granted := scopes.Of(strings.Fields(c.Ask.Scope)...)
-	if granted.Has(oidc.ScopeOpenID) {
-		b.ID = &keys.IDClaims{
-			Issuer: t.Realm.Issuer, Subject: account.ID, ClientID: t.Client.ID, Nonce: c.Ask.Nonce,
-			IssuedAt: now, ExpiresAt: now.Add(policy.Lifetime), AuthTime: c.AuthTime,
-		}
-	}
-	// SQL first, so that of two requests with one code only one makes a grant (R19).
-	b.Commit = func(ctx context.Context, _ policy.Decision) (string, error) {
-		var refresh string
-		var hash []byte
-		if granted.Has(oidc.ScopeOfflineAccess) {
-			refresh = newRefreshToken()
-			hash = digest(refresh)
-		}
-		err := g.Store.CreateGrant(ctx, t.Realm.Name, grant, hash)
-		if errors.Is(err, ErrReplayed) {
-			g.Known.endMade(t.Realm.Name, grant.OriginHash)
-			if err := g.recordReplay(ctx, t); err != nil {
-				return "", err
-			}
-		}
-		if err != nil {
-			return "", refusal("create grant", err)
-		}
-		// Only to make room: SQL refuses the code from now on. An answer of "try again"
-		// would make the program come with it once more, and end the grant.
-		_ = g.Cache.Delete(ctx, cacheKey("code", t.Realm.Name, presented))
-		return refresh, nil
-	}
-	return b, nil
 }

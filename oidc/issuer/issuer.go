@@ -1,6 +1,6 @@
 // Package issuer is the authorization server: it checks authorization requests,
 // keeps sign-ins in flight, makes accounts and grants, and runs the token
-// endpoint (RFC 6749, RFC 7636, RFC 8252, RFC 8707, RFC 9207, and the profile of
+// endpoint (RFC 6749, RFC 7636, RFC 8252, RFC 8628, RFC 8707, RFC 9207, and the profile of
 // draft-ietf-mailmaint-oauth-public). Each grant type is a Grant; the token
 // endpoint owns what they share, in one order that none can skip. Whether a token
 // may be made is oidc/policy's decision alone.
@@ -21,6 +21,8 @@ import (
 	"signpost/directory"
 	"signpost/internal/audit"
 	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
 	"signpost/scopes"
@@ -44,6 +46,12 @@ type Cache interface {
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	Delete(ctx context.Context, key string) error
 	Take(ctx context.Context, key string) (value []byte, found bool, err error)
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (won bool, err error)
+}
+
+// Limits counts events. Implemented by internal/cache.
+type Limits interface {
+	Allow(ctx context.Context, key string, limit int, span time.Duration) (ok bool, wait time.Duration, err error)
 }
 
 // Sealer seals a refresh token's successor so that only who presents the
@@ -56,14 +64,17 @@ type Sealer interface {
 // Issuer is the authorization server of all tenants. Fill in every field, then
 // Register the grant types that live in other packages.
 type Issuer struct {
-	Store  Store
-	Known  *Known // for Holder, over the same Store; nil reads every grant from SQL
-	Cache  Cache  // consents and codes, which only people who have signed in can fill
-	Begun  Cache  // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
-	Keys   *keys.Keys
-	Sealer Sealer
-	Audit  audit.Log
-	Now    func() time.Time
+	Store   Store
+	Known   *Known // for Holder, over the same Store; nil reads every grant from SQL
+	Cache   Cache  // consents and codes, which only people who have signed in can fill
+	Begun   Cache  // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
+	Keys    *keys.Keys
+	Clients *clients.Clients
+	Proofs  *dpop.Checker // of possession of keys (RFC 9449, section 4)
+	Limits  Limits
+	Sealer  Sealer
+	Audit   audit.Log
+	Now     func() time.Time
 
 	grants map[string]Grantor
 }
@@ -116,7 +127,7 @@ func put(ctx context.Context, c Cache, key string, v any, ttl time.Duration) err
 }
 
 // busy is the answer when cache or store do not: try again, nothing has ended.
-func busy(doing string, err error) error {
+func busy(doing string, err error) *oidc.Error {
 	return oidc.E(oidc.CodeTemporarilyUnavailable, "the service cannot answer just now; try again in a moment").
 		Because(fmt.Errorf("%s: %w", doing, err))
 }
@@ -129,7 +140,7 @@ func PolicyServices(r *directory.Realm, a Account) []policy.Service {
 		login, _ := r.LoginName(s, holder) // none is "": the policy refuses it
 		p := policy.Service{
 			Audience: s.Audience, Scopes: scopes.Of(s.Scopes...), Profile: s.Profile, Algorithm: s.Algorithm,
-			Lifetime: s.Lifetime, InBroad: s.InBroad, Username: login,
+			Lifetime: s.Lifetime, InBroad: s.InBroad, Username: login, DPoP: s.DPoP,
 		}
 		for _, e := range s.Endpoints {
 			if e.Host != "" {
@@ -192,7 +203,7 @@ func (i *Issuer) PolicyRequest(r *directory.Realm, a Account, g Grant) (policy.R
 		Account: policy.Account{ID: a.ID, Username: standing.Address, Vouched: standing.Vouched},
 		Grant: policy.Grant{
 			ID: g.ID, Tenant: r.Name, AccountID: g.AccountID, ClientID: g.ClientID,
-			Scope: granted, Resources: g.Resources, Ended: !g.EndedAt.IsZero(),
+			Scope: granted, Resources: g.Resources, Ended: !g.EndedAt.IsZero(), Key: g.Key,
 		},
 		Services: PolicyServices(r, a), Catalogue: r.Catalogue, TokenID: shortID(),
 	}, nil

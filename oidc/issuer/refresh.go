@@ -49,8 +49,9 @@ func (g refreshGrant) Basis(ctx context.Context, t TokenRequest) (Basis, error) 
 		return err
 	}
 	// A token that was used before is judged at once: reuse must not hide behind a
-	// request that the policy refuses for another reason.
-	if !stored.UsedAt.IsZero() {
+	// request that the policy refuses for another reason. Who does not hold its key
+	// is refused by the policy and ends nothing (R18).
+	if !stored.UsedAt.IsZero() && (stored.Grant.Key == "" || stored.Grant.Key == t.Key) {
 		if err := rotate(ctx); err != nil {
 			return Basis{}, err
 		}
@@ -60,7 +61,7 @@ func (g refreshGrant) Basis(ctx context.Context, t TokenRequest) (Basis, error) 
 		return Basis{}, err
 	}
 	request.Way = policy.Refresh
-	return Basis{Request: request, Commit: func(ctx context.Context, _ policy.Decision) (string, error) {
+	return Basis{Request: request, ID: g.idClaims(t, stored.Grant), Commit: func(ctx context.Context, _ policy.Decision) (string, error) {
 		if successor == "" {
 			if err := rotate(ctx); err != nil {
 				return "", err

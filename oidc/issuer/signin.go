@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"slices"
 	"time"
 
@@ -34,7 +33,9 @@ type SignIn struct {
 	Issuer    string    `json:"issuer"` // the provider's, as declared when it began
 	Nonce     string    `json:"nonce"`
 	Verifier  string    `json:"verifier"`
-	Browser   []byte    `json:"browser"` // digest of the browser's cookie
+	Prompt    string    `json:"prompt,omitempty"` // sent to the provider
+	Again     bool      `json:"again,omitempty"`  // somebody else signed in before, and the person was asked to choose (R17)
+	Browser   []byte    `json:"browser"`          // digest of the browser's cookie
 	Ask       Ask       `json:"ask"`
 	StartedAt time.Time `json:"started_at"`
 }
@@ -61,23 +62,38 @@ func (i *Issuer) Begin(ctx context.Context, r *directory.Realm, a Ask, browser s
 	return ticket, nil
 }
 
+// BeginSilently begins a sign-in without any page, at the only identity provider
+// that may sign this person in, and returns what Choose returns.
+// *Denied if the person would have to choose.
+func (i *Issuer) BeginSilently(ctx context.Context, r *directory.Realm, a Ask, browser string) (state string, s SignIn, err error) {
+	providers := a.Providers(r)
+	switch len(providers) {
+	case 0:
+		return "", s, &Denied{a, oidc.E(oidc.CodeLoginRequired, "there is nowhere to sign in")}
+	case 1:
+	default:
+		return "", s, &Denied{a, oidc.E(oidc.CodeInteractionRequired, "the person has to choose where to sign in; send login_hint or id_token_hint")}
+	}
+	ticket, err := i.Begin(ctx, r, a, browser)
+	if err != nil {
+		return "", s, err
+	}
+	return i.Choose(ctx, r, ticket, providers[0].Name, browser)
+}
+
 // Choose begins the sign-in at the named identity provider and returns it with the
 // state to send upstream. The ticket stays: who comes back may choose again.
 // ErrGone, ErrOtherBrowser; directory.ErrNotFound if the provider may not sign this person in.
 func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, providerName, browser string) (state string, s SignIn, err error) {
-	key := cacheKey("ask", r.Name, ticket)
-	value, found, err := i.Begun.Get(ctx, key)
+	key, b, err := i.begun(ctx, r, ticket, browser)
 	if err != nil {
-		return "", s, busy("read request", err)
+		return "", s, err
 	}
-	var b begun
-	if !found || json.Unmarshal(value, &b) != nil || b.Choices >= maxChoices {
+	if b.Choices >= maxChoices {
 		return "", s, ErrGone
 	}
-	if subtle.ConstantTimeCompare(b.Browser, digest(browser)) != 1 {
-		return "", s, ErrOtherBrowser
-	}
-	chosen := slices.IndexFunc(b.Ask.Providers(r), func(p directory.IdentityProvider) bool { return p.Name == providerName })
+	providers := b.Ask.Providers(r)
+	chosen := slices.IndexFunc(providers, func(p directory.IdentityProvider) bool { return p.Name == providerName })
 	if chosen < 0 {
 		return "", s, directory.ErrNotFound
 	}
@@ -86,15 +102,50 @@ func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, provide
 		return "", s, busy("count choice", err)
 	}
 	s = SignIn{
-		Request: key, Provider: providerName, Issuer: b.Ask.Providers(r)[chosen].Issuer,
-		Nonce: secret(""), Verifier: secret(""),
+		Request: key, Provider: providerName, Issuer: providers[chosen].Issuer,
+		Nonce: secret(""), Verifier: secret(""), Prompt: b.Ask.Prompt,
 		Browser: b.Browser, Ask: b.Ask, StartedAt: b.StartedAt,
 	}
-	state = secret("")
-	if err := put(ctx, i.Begun, cacheKey("sign-in", r.Name, state), s, signInTTL); err != nil {
-		return "", SignIn{}, busy("keep sign-in", err)
+	state, err = i.keepSignIn(ctx, r, s)
+	if err != nil {
+		return "", SignIn{}, err
 	}
 	return state, s, nil
+}
+
+// Cancel returns the refusal of a person who goes back before the identity provider
+// was asked. The request stays, for who comes back again. ErrGone, ErrOtherBrowser.
+func (i *Issuer) Cancel(ctx context.Context, r *directory.Realm, ticket, browser string) (*Denied, error) {
+	_, b, err := i.begun(ctx, r, ticket, browser)
+	if err != nil {
+		return nil, err
+	}
+	return &Denied{b.Ask, oidc.E(oidc.CodeAccessDenied, "the person went back")}, nil
+}
+
+// begun returns a request that waits in this browser, and its cache key.
+func (i *Issuer) begun(ctx context.Context, r *directory.Realm, ticket, browser string) (key string, b begun, err error) {
+	key = cacheKey("ask", r.Name, ticket)
+	value, found, err := i.Begun.Get(ctx, key)
+	if err != nil {
+		return "", b, busy("read request", err)
+	}
+	if !found || json.Unmarshal(value, &b) != nil {
+		return "", b, ErrGone
+	}
+	if subtle.ConstantTimeCompare(b.Browser, digest(browser)) != 1 {
+		return "", b, ErrOtherBrowser
+	}
+	return key, b, nil
+}
+
+// keepSignIn keeps a sign-in and returns the state that names it.
+func (i *Issuer) keepSignIn(ctx context.Context, r *directory.Realm, s SignIn) (state string, err error) {
+	state = secret("")
+	if err := put(ctx, i.Begun, cacheKey("sign-in", r.Name, state), s, signInTTL); err != nil {
+		return "", busy("keep sign-in", err)
+	}
+	return state, nil
 }
 
 // Resume takes the sign-in that an answer from the identity provider belongs to.
@@ -124,62 +175,90 @@ func readSignIn(value []byte, found bool, err error, p directory.IdentityProvide
 	return s, nil
 }
 
-// Consent is a person who has signed in and has not yet said yes or no.
-type Consent struct {
-	Request   string    `json:"request"` // cache key of the request it answers
-	Ask       Ask       `json:"ask"`
-	Account   string    `json:"account"`
-	Name      string    `json:"name,omitempty"`
-	Address   string    `json:"address,omitempty"`
-	Provider  string    `json:"provider"`
-	Browser   []byte    `json:"browser"`
-	AuthTime  time.Time `json:"auth_time,omitzero"`
-	CreatedAt time.Time `json:"created_at"`
+// Next is where the browser goes after the identity provider: to the consent page,
+// to the client, or to the identity provider once more.
+type Next struct {
+	Ticket   string // of the consent page
+	Location string // of the client's answer
+	State    string // names SignIn, the second try (R17)
+	SignIn   SignIn
 }
 
 // SignedIn makes or updates the account of a person whom the identity provider
-// has named (R1) and returns a ticket for the consent page. ErrTaken if an address or login
+// has named (R1) and says how to go on. ErrTaken if an address or login
 // name belongs to another account, ErrNobody if the identity provider proved no
-// address; *Denied if the sign-in is older than the client asked.
-func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p oidc.Person) (ticket string, err error) {
-	now := i.Now()
+// address; *Denied if the sign-in is older than the client asked, if it is somebody
+// else's (R17), or if a page would have to be shown that the client does not want.
+func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p oidc.Person) (Next, error) {
 	if !s.fresh(p) {
-		return "", &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
+		return Next{}, &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
 	}
-	if !r.UsesLogin() {
-		p.Login = "" // a name that nobody needs must not keep somebody else out
-	}
-	event := audit.Event{At: now, Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
-	if len(p.Addresses) == 0 {
-		return "", i.refuse(ctx, event, "no-address", ErrNobody)
-	}
-	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
-		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
-		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: now, LastSignInAt: now,
-	})
-	if errors.Is(err, ErrTaken) {
-		return "", i.refuse(ctx, event, "address-taken", ErrTaken)
-	}
-	if errors.Is(err, ErrUnvouched) {
-		return "", ErrGone
-	}
+	event := audit.Event{At: i.Now(), Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
+	// Before anything is written: who came, and what they allowed earlier.
+	id, err := i.accountOf(ctx, r, p)
 	if err != nil {
-		return "", busy("save account", err)
+		return Next{}, err
 	}
-	i.Known.signedIn(r.Name, account.ID)
-	event.Account = account.ID
-	if err := i.record(ctx, event); err != nil {
-		return "", err
+	if s.Ask.Subject != "" && s.Ask.Subject != id {
+		return i.another(ctx, r, s, event)
+	}
+	client, err := i.Asker(ctx, r, s.Ask)
+	if err != nil {
+		return Next{}, err
+	}
+	allowed, err := i.allowed(ctx, r, client, s.Ask, id)
+	if err != nil {
+		return Next{}, err
+	}
+	if s.Ask.Silent() && !allowed {
+		return Next{}, &Denied{s.Ask, oidc.E(oidc.CodeConsentRequired, "the person has not allowed all of this; open the page without prompt=none")}
+	}
+	account, err := i.saveAccount(ctx, r, p, event)
+	if err != nil {
+		return Next{}, err
 	}
 	c := Consent{
 		Request: s.Request, Ask: s.Ask, Account: account.ID, Name: account.Name, Address: p.Addresses[0],
-		Provider: s.Provider, Browser: s.Browser, AuthTime: p.AuthTime, CreatedAt: now,
+		Provider: s.Provider, Browser: s.Browser, AuthTime: p.AuthTime, ACR: p.ACR, AMR: p.AMR, CreatedAt: event.At,
 	}
-	ticket = secret("")
+	if allowed {
+		location, err := i.allowAgain(ctx, r, c)
+		return Next{Location: location}, err
+	}
+	ticket := secret("")
 	if err := put(ctx, i.Cache, cacheKey("consent", r.Name, ticket), c, consentTTL); err != nil {
-		return "", busy("keep consent", err)
+		return Next{}, busy("keep consent", err)
 	}
-	return ticket, nil
+	return Next{Ticket: ticket}, nil
+}
+
+// saveAccount makes or updates the account and records that it was, or why not.
+func (i *Issuer) saveAccount(ctx context.Context, r *directory.Realm, p oidc.Person, e audit.Event) (Account, error) {
+	if !r.UsesLogin() {
+		p.Login = "" // a name that nobody needs must not keep somebody else out
+	}
+	if len(p.Addresses) == 0 {
+		return Account{}, i.refuse(ctx, e, "no-address", ErrNobody)
+	}
+	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
+		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
+		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: e.At, LastSignInAt: e.At,
+	})
+	if errors.Is(err, ErrTaken) {
+		return Account{}, i.refuse(ctx, e, "address-taken", ErrTaken)
+	}
+	if errors.Is(err, ErrUnvouched) {
+		return Account{}, ErrGone
+	}
+	if err != nil {
+		return Account{}, busy("save account", err)
+	}
+	i.Known.signedIn(r.Name, account.ID)
+	e.Account = account.ID
+	if err := i.record(ctx, e); err != nil {
+		return Account{}, err
+	}
+	return account, nil
 }
 
 // refuse records that a sign-in was refused and returns why.
@@ -210,74 +289,6 @@ func (s SignIn) fresh(p oidc.Person) bool {
 
 // clockLeeway is by how much an identity provider's clock may be behind ours.
 const clockLeeway = 5 * time.Second
-
-// Consent returns what the consent page shows. It changes nothing, so the page may be
-// loaded again. ErrGone, ErrOtherBrowser.
-func (i *Issuer) Consent(ctx context.Context, r *directory.Realm, ticket, browser string) (Consent, error) {
-	value, found, err := i.Cache.Get(ctx, cacheKey("consent", r.Name, ticket))
-	return readConsent(value, found, err, browser)
-}
-
-func readConsent(value []byte, found bool, err error, browser string) (Consent, error) {
-	var c Consent
-	if err != nil {
-		return c, busy("read consent", err)
-	}
-	if !found || json.Unmarshal(value, &c) != nil {
-		return Consent{}, ErrGone
-	}
-	if subtle.ConstantTimeCompare(c.Browser, digest(browser)) != 1 {
-		return Consent{}, ErrOtherBrowser
-	}
-	return c, nil
-}
-
-// code is an authorization code's meaning, kept under its digest.
-type code struct {
-	Ask      Ask       `json:"ask"`
-	Account  string    `json:"account"`
-	AuthTime time.Time `json:"auth_time,omitzero"`
-}
-
-// Answer takes the person's yes or no and returns where the browser goes: to the
-// client with a code, or with access_denied. A ticket is answered once. ErrGone, ErrOtherBrowser.
-func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser string, allow bool) (location string, err error) {
-	key := cacheKey("consent", r.Name, ticket)
-	// Look first: a ticket shown in another browser must not use it up.
-	value, found, err := i.Cache.Get(ctx, key)
-	if _, err := readConsent(value, found, err, browser); err != nil {
-		return "", err
-	}
-	value, found, err = i.Cache.Take(ctx, key)
-	c, err := readConsent(value, found, err, browser)
-	if err != nil {
-		return "", err
-	}
-	// The request is answered: its link in the browser's history begins nothing more.
-	if err := i.Begun.Delete(ctx, c.Request); err != nil {
-		return "", busy("forget request", err)
-	}
-	event := audit.Event{
-		At: i.Now(), Kind: audit.KindConsent, Tenant: r.Name, Account: c.Account, Client: c.Ask.ClientID,
-		Scope: c.Ask.Scope, Outcome: audit.Refused,
-	}
-	if !allow {
-		if err := i.record(ctx, event); err != nil {
-			return "", err
-		}
-		d := &Denied{c.Ask, oidc.E(oidc.CodeAccessDenied, "the person did not allow it")}
-		return d.RedirectError(r.Issuer), nil
-	}
-	event.Outcome = audit.Allowed
-	if err := i.record(ctx, event); err != nil {
-		return "", err
-	}
-	codeValue := secret("spc_")
-	if err := put(ctx, i.Cache, cacheKey("code", r.Name, codeValue), code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime}, CodeTTL); err != nil {
-		return "", busy("keep code", err)
-	}
-	return c.Ask.answer(r.Issuer, url.Values{"code": {codeValue}}), nil
-}
 
 // record hands in an event. What the record does not take does not happen.
 func (i *Issuer) record(ctx context.Context, e audit.Event) error {

@@ -52,6 +52,15 @@ type Grant struct {
 	LastUsedAt  time.Time
 	EndedAt     time.Time // zero while it lives
 	EndedReason string    // "replay", "reuse", "revoked", ...
+
+	AuthTime time.Time // when the identity provider says the person signed in; zero if it did not say
+	ACR      string    // as the identity provider gave it
+	AMR      []string  // as the identity provider gave it
+	Key      string    // thumbprint of the DPoP key its refresh tokens are bound to; empty for none
+
+	// Registration is what a registered client's id says, to be kept with the first
+	// grant (R14); nil for others. Only CreateGrant looks at it.
+	Registration []byte
 }
 
 // Refresh is a refresh token as stored: never the token itself.
@@ -88,8 +97,22 @@ type Store interface {
 	// Account returns an account by its ID, or ErrNotFound.
 	Account(ctx context.Context, tenant, id string) (Account, error)
 
+	// AccountOf returns the account of a person at an identity provider, or ErrNotFound.
+	AccountOf(ctx context.Context, tenant, upstreamIssuer, upstreamSubject string) (Account, error)
+	// AccountByName returns the account that holds an address or login name, in
+	// whatever case, or ErrNotFound.
+	AccountByName(ctx context.Context, tenant, name string) (Account, error)
+
+	// Consent returns the scopes that an account allowed a client and that are
+	// remembered (R12), or ErrNotFound.
+	Consent(ctx context.Context, tenant, accountID, clientID string) (granted string, err error)
+	// KeepConsent remembers them in the place of what was remembered before. ErrNotFound
+	// if there is no such account.
+	KeepConsent(ctx context.Context, tenant, accountID, clientID, granted string, now time.Time) error
+
 	// CreateGrant writes a grant and, unless refresh is nil, the first refresh token
-	// (its hash), in one transaction. If OriginHash is known already, the grant
+	// (its hash), in one transaction. With g.Registration it keeps that too, under
+	// SHA-256 of g.ClientID, unless there is one already. If OriginHash is known already, the grant
 	// that it made is ended with reason "replay" and ErrReplayed is returned.
 	CreateGrant(ctx context.Context, tenant string, g Grant, refresh []byte) error
 	// EndReplayed ends the grant that the code with this hash made at since or later,
@@ -98,8 +121,14 @@ type Store interface {
 	EndReplayed(ctx context.Context, tenant string, originHash []byte, since, now time.Time) (bool, error)
 	// Grant returns a grant, ended or not, or ErrNotFound.
 	Grant(ctx context.Context, tenant, id string) (Grant, error)
+	// Grants returns an account's grants that live, newest first.
+	Grants(ctx context.Context, tenant, accountID string) ([]Grant, error)
 	// EndGrant ends a grant; ending an ended one changes nothing. ErrNotFound if there is none.
 	EndGrant(ctx context.Context, tenant, id, reason string, now time.Time) error
+	// EndGrants ends an account's grants that live, those of one client or, with an empty
+	// clientID, of all, and returns how many there were. The feed tells of them
+	// together. ErrNotFound if there is no such account.
+	EndGrants(ctx context.Context, tenant, accountID, clientID, reason string, now time.Time) (ended int, err error)
 
 	// Refresh returns a refresh token with its grant, or ErrNotFound. It changes nothing.
 	Refresh(ctx context.Context, tenant string, hash []byte) (Refresh, error)

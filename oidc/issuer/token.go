@@ -11,6 +11,8 @@ import (
 	"signpost/directory"
 	"signpost/internal/audit"
 	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
 	"signpost/scopes"
@@ -25,11 +27,26 @@ type Grantor interface {
 	Basis(ctx context.Context, t TokenRequest) (Basis, error)
 }
 
+// Call is a request of a program, taken apart by the server.
+type Call struct {
+	Form          url.Values
+	Authorization []string // values of the header
+	DPoP          []string // values of the header (RFC 9449, section 4.1)
+	Method        string
+	URL           string // published URL of the endpoint, without a query
+}
+
+// credentials are what of a call says who sent it.
+func (c Call) credentials() clients.Credentials {
+	return clients.Credentials{Form: c.Form, Authorization: c.Authorization, Endpoint: c.URL}
+}
+
 // TokenRequest is a request to the token endpoint whose client is known.
 type TokenRequest struct {
 	Realm  *directory.Realm
-	Client Client
+	Client clients.Client
 	Form   url.Values
+	Key    string // thumbprint of the key that the caller proved to hold; empty for none
 }
 
 // Basis is what a grant type presents to the policy, and what it does when the
@@ -65,6 +82,7 @@ func (i *Issuer) Register(grantType string, g Grantor) {
 		i.grants = map[string]Grantor{
 			oidc.GrantTypeAuthorizationCode: codeGrant{i},
 			oidc.GrantTypeRefreshToken:      refreshGrant{i},
+			oidc.GrantTypeDeviceCode:        deviceGrant{i},
 		}
 	}
 	i.grants[grantType] = g
@@ -73,9 +91,9 @@ func (i *Issuer) Register(grantType string, g Grantor) {
 // tokenPatience bounds one request to the token endpoint.
 const tokenPatience = 15 * time.Second
 
-// Token answers a request to the token endpoint. HasHeader says whether the
-// request had an Authorization header. Failures are *oidc.Error, but for a missing signing key.
-func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values, hasHeader bool) (TokenResponse, error) {
+// Token answers a request to the token endpoint. Failures are *oidc.Error, but for a missing signing key.
+func (i *Issuer) Token(ctx context.Context, r *directory.Realm, call Call) (TokenResponse, error) {
+	form := call.Form
 	// Who hangs up must not stop what was set off: a reused token ends its family all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 	defer cancel()
@@ -84,11 +102,16 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values,
 		return TokenResponse{}, err
 	}
 	// 2. The client.
-	c, err := tokenClient(form, hasHeader)
+	c, err := i.Clients.Authenticate(ctx, r, call.credentials())
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	// 3. The grant type, and what it presents.
+	// 3. The key that the caller holds (RFC 9449, section 5).
+	key, err := i.Proofs.Check(ctx, r.Name, dpop.Request{Headers: call.DPoP, Method: call.Method, URL: call.URL})
+	if err != nil {
+		return TokenResponse{}, err
+	}
+	// 4. The grant type, and what it presents.
 	g, ok := i.grants[form.Get("grant_type")]
 	if !ok {
 		if form.Get("grant_type") == "" {
@@ -96,12 +119,12 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values,
 		}
 		return TokenResponse{}, oidc.E(oidc.CodeUnsupportedGrantType, "this grant_type is not supported; see grant_types_supported in the metadata")
 	}
-	basis, err := g.Basis(ctx, TokenRequest{Realm: r, Client: c, Form: form})
+	basis, err := g.Basis(ctx, TokenRequest{Realm: r, Client: c, Form: form, Key: key})
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	// 4. Scope and targets, the same for every grant type.
-	basis.Request.ClientID = c.ID
+	// 5. Client, key, scope and targets, the same for every grant type.
+	basis.Request.ClientID, basis.Request.ClientBound, basis.Request.Key = c.ID, c.DPoPBound, key
 	basis.Request.Targets = append(append([]string(nil), form["resource"]...), form["audience"]...)
 	if form.Has("scope") {
 		asked, err := scopes.Parse(form.Get("scope"))
@@ -110,7 +133,7 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values,
 		}
 		basis.Request.Scope = &asked
 	}
-	// 5. The policy decides.
+	// 6. The policy decides.
 	d := policy.Decide(basis.Request)
 	if !d.Allowed() {
 		if err := i.recordToken(ctx, r, basis, d); err != nil {
@@ -118,7 +141,7 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, form url.Values,
 		}
 		return TokenResponse{}, d.Refusal
 	}
-	// 6. What the grant type changes, then the record, then the signature.
+	// 7. What the grant type changes, then the record, then the signature.
 	var refresh string
 	if basis.Commit != nil {
 		if refresh, err = basis.Commit(ctx, d); err != nil {
@@ -142,21 +165,6 @@ func once(form url.Values) error {
 	return nil
 }
 
-// tokenClient finds the client, which is public: it has no secret and says so.
-func tokenClient(form url.Values, hasHeader bool) (Client, error) {
-	if hasHeader || form.Has("client_secret") || form.Has("client_assertion") {
-		return Client{}, oidc.E(oidc.CodeInvalidClient, "this client has no credentials; send client_id in the form and nothing else")
-	}
-	if form.Get("client_id") == "" {
-		return Client{}, oidc.E(oidc.CodeInvalidRequest, "client_id is missing")
-	}
-	c, ok := client(form.Get("client_id"))
-	if !ok {
-		return Client{}, oidc.E(oidc.CodeInvalidClient, "unknown client")
-	}
-	return c, nil
-}
-
 // mint signs what the policy allowed.
 func (i *Issuer) mint(r *directory.Realm, b Basis, d policy.Decision, refresh string) (TokenResponse, error) {
 	token, err := i.Keys.Sign(r.Name, d.Profile, d.Algorithm, d.Claims)
@@ -164,12 +172,17 @@ func (i *Issuer) mint(r *directory.Realm, b Basis, d policy.Decision, refresh st
 		return TokenResponse{}, err
 	}
 	answer := TokenResponse{
-		AccessToken: token, IssuedTokenType: b.IssuedTokenType, TokenType: "Bearer",
+		AccessToken: token, IssuedTokenType: b.IssuedTokenType, TokenType: oidc.Bearer,
 		ExpiresIn: d.Claims.ExpiresAt.Unix() - d.Claims.IssuedAt.Unix(),
 		Scope:     d.Scope.String(), RefreshToken: refresh,
 	}
+	if d.Claims.Key != "" {
+		answer.TokenType = oidc.DPoP
+	}
 	if b.ID != nil {
-		if answer.IDToken, err = i.Keys.SignID(r.Name, *b.ID); err != nil {
+		id := *b.ID
+		id.AccessToken = token
+		if answer.IDToken, err = i.Keys.SignID(r.Name, id); err != nil {
 			return TokenResponse{}, err
 		}
 	}

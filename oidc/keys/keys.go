@@ -1,8 +1,10 @@
 // Package keys holds a tenant's signing keys and gives tokens their form: the
 // profile that a resource server takes, as RFC 9068 has it or as Dovecot needs
 // it. Access tokens and ID tokens have keys of their own, so that one is never
-// taken for the other whatever its header says. Which claims a token carries
-// is decided by oidc/policy; this package only writes and checks them.
+// taken for the other whatever its header says. Keys are replaced with overlap: the
+// next one is published before it signs, the one before it until nothing that it
+// signed is good any more. Which claims a token carries is decided by oidc/policy;
+// this package only writes and checks them.
 package keys
 
 import (
@@ -14,13 +16,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // Algorithms that Signpost signs with (RFC 7518, section 3.1).
@@ -54,19 +53,6 @@ type Keys struct {
 	rings map[string]*ring // by tenant
 }
 
-// ring is what one tenant signs and checks with. It is not changed once made.
-type ring struct {
-	keys []*key
-	jwks []byte
-}
-
-type key struct {
-	id        string
-	use       Use
-	algorithm string
-	signer    crypto.Signer
-}
-
 // New makes an empty set of keys over a store. Generate may be nil: then fresh
 // P-256 and RSA-2048 keys are made when a tenant has none.
 func New(store Store, sealer Sealer, now func() time.Time, generate func(algorithm string) (crypto.Signer, error)) *Keys {
@@ -87,27 +73,35 @@ func Generate(algorithm string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("keys: no algorithm %q", algorithm)
 }
 
-// wanted is what every tenant has: access tokens in ES256 and, for services that
-// ask for it, in RS256; ID tokens in RS256, which is what OpenID clients expect (R8).
-var wanted = [...]struct {
-	use       Use
-	algorithm string
-}{{UseAccess, ES256}, {UseAccess, RS256}, {UseID, RS256}}
+// Line names keys that follow one another: those of one use and algorithm.
+type Line struct {
+	Use       Use
+	Algorithm string
+}
 
-// Ensure loads a tenant's keys and makes the ones that it lacks. Replicas that
-// call it at once end with the same keys.
+// Lines are what every tenant has: access tokens in ES256 and, for services that
+// ask for it, in RS256; ID tokens in RS256, which is what OpenID clients expect,
+// and in ES256 for those that registered it (R8); signed answers to resource
+// servers in ES256.
+func Lines() []Line {
+	return []Line{{UseAccess, ES256}, {UseAccess, RS256}, {UseID, RS256}, {UseID, ES256}, {UseIntrospection, ES256}}
+}
+
+// Ensure loads a tenant's keys and makes the lines that it lacks. Replicas that call
+// it at once end with the same keys; one that calls it after a rotation elsewhere
+// knows what that one made.
 func (k *Keys) Ensure(ctx context.Context, tenant string) error {
 	r, err := k.load(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	added := false
-	for _, w := range wanted {
-		if r.find(w.use, w.algorithm) != nil {
+	for _, l := range Lines() {
+		if r.has(l) {
 			continue
 		}
-		if err := k.add(ctx, tenant, w.use, w.algorithm); err != nil {
-			return fmt.Errorf("make %s key %s for tenant %s: %w", w.use, w.algorithm, tenant, err)
+		if err := k.add(ctx, tenant, l); err != nil {
+			return fmt.Errorf("make %s key %s for tenant %s: %w", l.Use, l.Algorithm, tenant, err)
 		}
 		added = true
 	}
@@ -122,6 +116,19 @@ func (k *Keys) Ensure(ctx context.Context, tenant string) error {
 	return nil
 }
 
+// Count returns how many keys of all tenants are known here, those that do not sign
+// any more included. Keys are never taken out of the store one by one, so where the
+// store has another number, somebody rotated or added some since Ensure.
+func (k *Keys) Count() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	n := 0
+	for _, r := range k.rings {
+		n += len(r.keys)
+	}
+	return n
+}
+
 // Forget drops the keys of tenants that are no longer served.
 func (k *Keys) Forget(served func(tenant string) bool) {
 	k.mu.Lock()
@@ -133,22 +140,31 @@ func (k *Keys) Forget(served func(tenant string) bool) {
 	}
 }
 
-func (k *Keys) add(ctx context.Context, tenant string, use Use, algorithm string) error {
-	signer, err := k.generate(algorithm)
+func (k *Keys) add(ctx context.Context, tenant string, l Line) error {
+	made, err := k.create(tenant, l, k.now())
 	if err != nil {
 		return err
+	}
+	_, err = k.store.AddKey(ctx, tenant, made)
+	return err
+}
+
+// create makes a key that signs from now on.
+func (k *Keys) create(tenant string, l Line, now time.Time) (Stored, error) {
+	signer, err := k.generate(l.Algorithm)
+	if err != nil {
+		return Stored{}, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(signer)
 	if err != nil {
-		return err
+		return Stored{}, err
 	}
 	id := newID()
-	sealed, err := k.sealer.Seal(sealPurpose, der, associated(tenant, id, use, algorithm))
+	sealed, err := k.sealer.Seal(sealPurpose, der, associated(tenant, id, l.Use, l.Algorithm))
 	if err != nil {
-		return err
+		return Stored{}, err
 	}
-	_, err = k.store.AddKey(ctx, tenant, Stored{ID: id, Use: use, Algorithm: algorithm, Sealed: sealed, CreatedAt: k.now()})
-	return err
+	return Stored{ID: id, Use: l.Use, Algorithm: l.Algorithm, Sealed: sealed, CreatedAt: now, SignsFrom: now}, nil
 }
 
 // newID returns 64 random bits in 11 characters, the most that fits the line of
@@ -170,20 +186,28 @@ func (k *Keys) load(ctx context.Context, tenant string) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load keys of tenant %s: %w", tenant, err)
 	}
-	r := &ring{}
-	for _, s := range stored {
-		der, err := k.sealer.Open(sealPurpose, s.Sealed, associated(tenant, s.ID, s.Use, s.Algorithm))
-		if err != nil {
-			return nil, fmt.Errorf("open key %s of tenant %s (was the secret key replaced?): %w", s.ID, tenant, err)
+	before, _ := k.ring(tenant)
+	r := ringOf(stored)
+	for _, key := range r.keys {
+		if key.Compromised {
+			continue // it neither signs nor checks anything
 		}
-		signer, err := parsePrivate(der, s.Algorithm)
-		if err != nil {
-			return nil, fmt.Errorf("parse key %s of tenant %s: %w", s.ID, tenant, err)
+		// A key that is open already stays so: parsing takes a while for many tenants.
+		if key.signer = before.opened(key.Stored); key.signer != nil {
+			continue
 		}
-		r.keys = append(r.keys, &key{id: s.ID, use: s.Use, algorithm: s.Algorithm, signer: signer})
+		der, err := k.sealer.Open(sealPurpose, key.Sealed, associated(tenant, key.ID, key.Use, key.Algorithm))
+		if err != nil {
+			return nil, fmt.Errorf("open key %s of tenant %s (was the secret key replaced?): %w", key.ID, tenant, err)
+		}
+		if key.signer, err = parsePrivate(der, key.Algorithm); err != nil {
+			return nil, fmt.Errorf("parse key %s of tenant %s: %w", key.ID, tenant, err)
+		}
 	}
-	r.jwks, err = r.publish()
-	return r, err
+	if r.sets, err = r.publish(k.now()); err != nil {
+		return nil, fmt.Errorf("write the JWK set of tenant %s: %w", tenant, err)
+	}
+	return r, nil
 }
 
 func parsePrivate(der []byte, algorithm string) (crypto.Signer, error) {
@@ -204,23 +228,14 @@ func parsePrivate(der []byte, algorithm string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("keys: not a private key for %s", algorithm)
 }
 
-// publish writes the JWK set: public halves only, every kind of key, each with
-// its algorithm (RFC 7517, section 5).
-func (r *ring) publish() ([]byte, error) {
-	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, k := range r.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.signer.Public(), KeyID: k.id, Algorithm: k.algorithm, Use: "sig"})
-	}
-	return json.Marshal(set)
-}
-
-// JWKS returns the tenant's public keys as a JWK set (RFC 7517, section 5), ready to be sent.
+// JWKS returns the tenant's public keys of this moment as a JWK set (RFC 7517,
+// section 5), ready to be sent. Let nobody keep it longer than Lead.
 func (k *Keys) JWKS(tenant string) ([]byte, error) {
 	r, err := k.ring(tenant)
 	if err != nil {
 		return nil, err
 	}
-	return r.jwks, nil
+	return r.published(k.now()), nil
 }
 
 func (k *Keys) ring(tenant string) (*ring, error) {
@@ -231,24 +246,4 @@ func (k *Keys) ring(tenant string) (*ring, error) {
 		return nil, fmt.Errorf("tenant %s: %w", tenant, ErrNoKey)
 	}
 	return r, nil
-}
-
-// find returns the newest key of a use and algorithm, or nil.
-func (r *ring) find(use Use, algorithm string) *key {
-	for i := len(r.keys) - 1; i >= 0; i-- {
-		if k := r.keys[i]; k.use == use && k.algorithm == algorithm {
-			return k
-		}
-	}
-	return nil
-}
-
-// byID returns the key that a token's header names, or nil.
-func (r *ring) byID(use Use, id string) *key {
-	for _, k := range r.keys {
-		if k.use == use && k.id == id {
-			return k
-		}
-	}
-	return nil
 }

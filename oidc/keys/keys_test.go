@@ -36,7 +36,7 @@ func TestR8WhatEveryTenantHas(t *testing.T) {
 				t.Errorf("%s: created at %v, want %v", tenant, row.CreatedAt, start)
 			}
 		}
-		if want := []string{"access ES256", "access RS256", "id RS256"}; !slices.Equal(have, want) {
+		if want := []string{"access ES256", "access RS256", "id RS256", "id ES256", "introspection ES256"}; !slices.Equal(have, want) {
 			t.Errorf("%s has %v, want %v", tenant, have, want)
 		}
 	}
@@ -54,8 +54,8 @@ func TestJWKSHoldsPublicKeysOnly(t *testing.T) {
 	if err := json.Unmarshal(raw, &document); err != nil {
 		t.Fatalf("%s: %v", raw, err)
 	}
-	if len(document) != 1 || len(document["keys"]) != 3 {
-		t.Fatalf("want one member keys with three keys: %s", raw)
+	if len(document) != 1 || len(document["keys"]) != 5 {
+		t.Fatalf("want one member keys with five keys: %s", raw)
 	}
 	members := map[string][]string{
 		"EC":  {"alg", "crv", "kid", "kty", "use", "x", "y"},
@@ -78,7 +78,7 @@ func TestJWKSHoldsPublicKeysOnly(t *testing.T) {
 	if err := json.Unmarshal(raw, &set); err != nil {
 		t.Fatal(err)
 	}
-	for algorithm, want := range map[string][]kept{"ES256": {r.access}, "RS256": {r.rsa, r.id}} {
+	for algorithm, want := range map[string][]kept{"ES256": {r.access, r.idES, r.answers}, "RS256": {r.rsa, r.id}} {
 		for _, k := range want {
 			found := set.Key(k.id)
 			if len(found) != 1 || !found[0].IsPublic() || found[0].Algorithm != algorithm {
@@ -90,7 +90,7 @@ func TestJWKSHoldsPublicKeysOnly(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range []kept{r.access, r.rsa, r.id} {
+	for _, k := range []kept{r.access, r.rsa, r.id, r.idES, r.answers} {
 		for name, secret := range privateNumbers(t, k.signer) {
 			if bytes.Contains(raw, []byte(secret)) {
 				t.Errorf("kid %s: the set holds %s", k.id, name)
@@ -127,7 +127,7 @@ func privateNumbers(t *testing.T, signer crypto.Signer) map[string]string {
 func TestKeysAreSealed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for i, k := range []kept{r.access, r.rsa, r.id} {
+	for i, k := range []kept{r.access, r.rsa, r.id, r.idES, r.answers} {
 		row := r.store.rows["example"][i]
 		for _, form := range privateBytes(t, k.signer) {
 			if bytes.Contains(row.Sealed, form) {
@@ -163,7 +163,7 @@ func TestEnsureTwiceKeepsTheKeys(t *testing.T) {
 	if err := r.Ensure(t.Context(), "example"); err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := r.JWKS("example"); !bytes.Equal(before, after) || len(r.store.rows["example"]) != 3 {
+	if after, _ := r.JWKS("example"); !bytes.Equal(before, after) || len(r.store.rows["example"]) != 5 {
 		t.Errorf("keys changed from\n%s to\n%s", before, after)
 	}
 	if _, err := r.Verify("example", issuer, token); err != nil {
@@ -199,7 +199,7 @@ func TestEnsureByTwoInstancesAgrees(t *testing.T) {
 	}
 	first, _ := instances[0].JWKS("example")
 	second, _ := instances[1].JWKS("example")
-	if !bytes.Equal(first, second) || len(store.rows["example"]) != 3 {
+	if !bytes.Equal(first, second) || len(store.rows["example"]) != 5 {
 		t.Fatalf("two instances have different keys:\n%s\n%s", first, second)
 	}
 	for i, from := range instances {

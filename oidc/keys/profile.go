@@ -2,6 +2,7 @@ package keys
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,21 +21,15 @@ const (
 	ProfileDovecot = "dovecot"
 )
 
+// Values of "typ" (RFC 9068, section 2.1; RFC 9701, section 5; RFC 7519, section 5.1).
+const (
+	typAccess        = "at+jwt"
+	typIntrospection = "token-introspection+jwt"
+	typJWT           = "JWT" // ID tokens, and access tokens for Dovecot
+)
+
 // dovecotBackdate is how far "iat" lies in the past for Dovecot.
 const dovecotBackdate = 10 * time.Second
-
-// IDClaims are the claims of an ID token
-// (https://openid.net/specs/openid-connect-core-1_0.html#IDToken). It has
-// neither "scope" nor "client_id", so that nobody takes it for an access token (R7).
-type IDClaims struct {
-	Issuer    string
-	Subject   string
-	ClientID  string // "aud"
-	Nonce     string // as the client sent it; left out if empty
-	IssuedAt  time.Time
-	ExpiresAt time.Time
-	AuthTime  time.Time // only if the identity provider said it
-}
 
 // accessBody is the payload of an access token in the order in which it is written.
 type accessBody struct {
@@ -49,19 +44,17 @@ type accessBody struct {
 	GrantID   string   `json:"grant,omitempty"`
 	Username  string   `json:"preferred_username,omitempty"`
 
-	// Members of ID tokens. An access token never carries them; one that does is refused (R7).
+	Confirmation *confirmation `json:"cnf,omitempty"`
+
+	// Members of other kinds. An access token never carries them; one that does is refused (R7).
 	Nonce           json.RawMessage `json:"nonce,omitempty"`
 	AccessTokenHash json.RawMessage `json:"at_hash,omitempty"`
+	Introspection   json.RawMessage `json:"token_introspection,omitempty"`
 }
 
-type idBody struct {
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	Audience  audience `json:"aud"`
-	ExpiresAt int64    `json:"exp"`
-	IssuedAt  int64    `json:"iat"`
-	Nonce     string   `json:"nonce,omitempty"`
-	AuthTime  int64    `json:"auth_time,omitempty"`
+// confirmation says to which key a token is bound (RFC 9449, section 6.1).
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
 }
 
 // audience is one string or an array of strings (RFC 7519, section 4.1.3).
@@ -91,18 +84,25 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 }
 
 // Sign writes an access token of a tenant in a profile and algorithm.
-// ErrNoKey if the tenant has no such key.
+// ErrNoKey if the tenant has no such key. A token that is bound to a DPoP key has no
+// form for Dovecot: Dovecot would take it from anybody.
 func (k *Keys) Sign(tenant, profile, algorithm string, c oidc.Claims) (string, error) {
 	body := accessBody{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience,
 		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(), ID: c.ID,
 		Scope: c.Scope, ClientID: c.ClientID, GrantID: c.GrantID, Username: c.Username,
 	}
-	typ := "at+jwt"
+	if c.Key != "" {
+		body.Confirmation = &confirmation{c.Key}
+	}
+	typ := typAccess
 	switch profile {
 	case ProfileRFC9068:
 	case ProfileDovecot:
-		typ = "JWT"
+		if c.Key != "" {
+			return "", errors.New("keys: a token for Dovecot cannot be bound to a key")
+		}
+		typ = typJWT
 		body.ClientID = ""
 		body.IssuedAt = c.IssuedAt.Add(-dovecotBackdate).Unix()
 	default:
@@ -111,30 +111,18 @@ func (k *Keys) Sign(tenant, profile, algorithm string, c oidc.Claims) (string, e
 	return k.sign(tenant, UseAccess, algorithm, typ, &body)
 }
 
-// SignID writes an ID token of a tenant, in RS256 by the tenant's ID-token key.
-func (k *Keys) SignID(tenant string, c IDClaims) (string, error) {
-	body := idBody{
-		Issuer: c.Issuer, Subject: c.Subject, Audience: audience{c.ClientID},
-		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(), Nonce: c.Nonce,
-	}
-	if !c.AuthTime.IsZero() {
-		body.AuthTime = c.AuthTime.Unix()
-	}
-	return k.sign(tenant, UseID, RS256, "JWT", &body)
-}
-
 func (k *Keys) sign(tenant string, use Use, algorithm, typ string, body jwt.Claims) (string, error) {
 	r, err := k.ring(tenant)
 	if err != nil {
 		return "", err
 	}
-	key := r.find(use, algorithm)
+	key := r.signing(Line{use, algorithm}, k.now())
 	if key == nil {
 		return "", fmt.Errorf("tenant %s, %s, %s: %w", tenant, use, algorithm, ErrNoKey)
 	}
 	t := jwt.Token{
 		Method: jwt.GetSigningMethod(algorithm),
-		Header: map[string]any{"typ": typ, "alg": algorithm, "kid": key.id},
+		Header: map[string]any{"typ": typ, "alg": algorithm, "kid": key.ID},
 		Claims: body,
 	}
 	signed, err := t.SignedString(key.signer)
@@ -172,21 +160,3 @@ func (b *accessBody) GetSubject() (string, error) { return b.Subject, nil }
 func (b *accessBody) GetAudience() (jwt.ClaimStrings, error) {
 	return jwt.ClaimStrings(b.Audience), nil
 }
-
-// GetExpirationTime returns "exp".
-func (b *idBody) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(b.ExpiresAt) }
-
-// GetIssuedAt returns "iat".
-func (b *idBody) GetIssuedAt() (*jwt.NumericDate, error) { return numericDate(b.IssuedAt) }
-
-// GetNotBefore returns nothing: "nbf" is never written.
-func (b *idBody) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
-
-// GetIssuer returns "iss".
-func (b *idBody) GetIssuer() (string, error) { return b.Issuer, nil }
-
-// GetSubject returns "sub".
-func (b *idBody) GetSubject() (string, error) { return b.Subject, nil }
-
-// GetAudience returns "aud".
-func (b *idBody) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrings(b.Audience), nil }

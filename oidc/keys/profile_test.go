@@ -103,6 +103,8 @@ func TestR7IDTokensExactly(t *testing.T) {
 		"least": {func(*keys.IDClaims) {}, `{"iss":"https://id.example.org","sub":"alice-id","aud":"open","exp":1795438800,"iat":1795435200}`},
 		"all": {func(c *keys.IDClaims) { c.Nonce, c.AuthTime = "n-1", start.Add(-time.Minute) },
 			`{"iss":"https://id.example.org","sub":"alice-id","aud":"open","exp":1795438800,"iat":1795435200,"nonce":"n-1","auth_time":1795435140}`},
+		"what the identity provider says": {func(c *keys.IDClaims) { c.ACR, c.AMR, c.AccessToken = "urn:x:gold", []string{"pwd", "otp"}, "token" },
+			`{"iss":"https://id.example.org","sub":"alice-id","aud":"open","exp":1795438800,"iat":1795435200,"acr":"urn:x:gold","amr":["pwd","otp"],"at_hash":"PEaenWxYddN6Q_NT1PiOYQ"}`},
 	} {
 		id := keys.IDClaims{Issuer: issuer, Subject: "alice-id", ClientID: "open", IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
 		c.edit(&id)
@@ -176,6 +178,27 @@ func TestR9AuthLineFits(t *testing.T) {
 			if len(line) > 1000 {
 				t.Errorf("%s to %s: the line has %d bytes, want at most 1,000", mechanism, host, len(line))
 			}
+		}
+	}
+}
+
+// TestR8IDTokenAlgorithm: RS256 unless the client asked for another one.
+func TestR8IDTokenAlgorithm(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for asked, want := range map[string]map[string]any{
+		"":         {"typ": "JWT", "alg": "RS256", "kid": r.id.id},
+		keys.RS256: {"typ": "JWT", "alg": "RS256", "kid": r.id.id},
+		keys.ES256: {"typ": "JWT", "alg": "ES256", "kid": r.idES.id},
+	} {
+		header, _ := parts(t, r.signID(t, func(c *keys.IDClaims) { c.Algorithm = asked }))
+		if got := object(t, header); !maps.Equal(got, want) {
+			t.Errorf("%q: header %v, want %v", asked, got, want)
+		}
+	}
+	for _, algorithm := range []string{"none", "HS256", "PS256", "EdDSA"} {
+		if token, err := r.SignID("example", idClaims(func(c *keys.IDClaims) { c.Algorithm = algorithm })); !errors.Is(err, keys.ErrNoKey) || token != "" {
+			t.Errorf("%s: %q, %v, want ErrNoKey", algorithm, token, err)
 		}
 	}
 }

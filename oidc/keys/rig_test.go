@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/aes"
@@ -33,6 +34,8 @@ type memory struct {
 	mu   sync.Mutex
 	rows map[string][]keys.Stored
 	err  error // what it answers, if not nil
+
+	replacing func() // called once in the next ReplaceKey, to come before it
 }
 
 func (m *memory) Keys(_ context.Context, tenant string) ([]keys.Stored, error) {
@@ -41,6 +44,7 @@ func (m *memory) Keys(_ context.Context, tenant string) ([]keys.Stored, error) {
 	return slices.Clone(m.rows[tenant]), m.err
 }
 
+// AddKey keeps the order in which keys came: in these tests that of their making.
 func (m *memory) AddKey(_ context.Context, tenant string, k keys.Stored) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,6 +56,39 @@ func (m *memory) AddKey(_ context.Context, tenant string, k keys.Stored) (bool, 
 	}
 	m.rows[tenant] = append(m.rows[tenant], k)
 	return true, m.err
+}
+
+func (m *memory) ReplaceKey(_ context.Context, tenant string, r keys.Replacement) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return m.err
+	}
+	if m.replacing != nil {
+		replacing := m.replacing
+		m.replacing = nil
+		replacing()
+	}
+	rows := slices.Clone(m.rows[tenant])
+	head := slices.IndexFunc(rows, func(s keys.Stored) bool { return s.ID == r.Head })
+	if head < 0 || rows[head].Successor != "" {
+		return keys.ErrReplaced
+	}
+	if rows[head].Use != r.Next.Use || rows[head].Algorithm != r.Next.Algorithm || r.Next.Successor != "" || !r.Next.RemovedAt.IsZero() {
+		return errors.New("the new key does not head the line of the old one")
+	}
+	for i := range rows {
+		if r.Compromised && rows[i].Use == r.Next.Use && rows[i].Algorithm == r.Next.Algorithm {
+			rows[i].RemovedAt, rows[i].Compromised = r.RemovedAt, true
+		}
+	}
+	rows[head].RemovedAt, rows[head].Successor = r.RemovedAt, r.Next.ID
+	rows = append(rows, r.Next)
+	slices.SortFunc(rows, func(a, b keys.Stored) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	m.rows[tenant] = rows
+	return nil
 }
 
 // box is a keys.Sealer: the standard library's AES-GCM under one key.
@@ -79,7 +116,7 @@ func (b box) Open(purpose string, sealed, associated []byte) ([]byte, error) {
 }
 
 // rsaKeys are made once: making them is most of the time of these tests.
-var rsaKeys = sync.OnceValues(func() (made [4]crypto.Signer, err error) {
+var rsaKeys = sync.OnceValues(func() (made [6]crypto.Signer, err error) {
 	for i := range made {
 		if made[i], err = keys.Generate(keys.RS256); err != nil {
 			return made, err
@@ -102,6 +139,8 @@ type rig struct {
 	access  kept // ES256 of "example"
 	rsa     kept // RS256 of "example", for access tokens
 	id      kept // RS256 of "example", for ID tokens
+	idES    kept // ES256 of "example", for ID tokens
+	answers kept // ES256 of "example", for answers of the introspection endpoint
 	foreign kept // ES256 of "other"
 }
 
@@ -117,9 +156,10 @@ func newRig(t testing.TB) *rig {
 			return k, err
 		}
 		shared, err := rsaKeys()
-		made = append(made, shared[nextRSA])
+		next := shared[nextRSA%len(shared)]
 		nextRSA++
-		return shared[nextRSA-1], err
+		made = append(made, next)
+		return next, err
 	})
 	for _, tenant := range []string{"example", "other"} {
 		if err := r.Ensure(t.Context(), tenant); err != nil {
@@ -127,10 +167,12 @@ func newRig(t testing.TB) *rig {
 		}
 	}
 	rows := slices.Concat(r.store.rows["example"], r.store.rows["other"])
-	if len(rows) != 6 || len(made) != 6 {
-		t.Fatalf("%d rows and %d keys, want 6 of each", len(rows), len(made))
+	if len(rows) != 10 || len(made) != 10 {
+		t.Fatalf("%d rows and %d keys, want 10 of each", len(rows), len(made))
 	}
-	r.access, r.rsa, r.id, r.foreign = kept{rows[0].ID, made[0]}, kept{rows[1].ID, made[1]}, kept{rows[2].ID, made[2]}, kept{rows[3].ID, made[3]}
+	for i, k := range []*kept{&r.access, &r.rsa, &r.id, &r.idES, &r.answers, &r.foreign} {
+		*k = kept{rows[i].ID, made[i]}
+	}
 	return r
 }
 

@@ -134,11 +134,12 @@ func verified(name string, domains []string) bool {
 func belongs(r policy.Request) bool {
 	ok := r.Tenant != "" && r.Issuer != "" && r.ClientID != "" && r.Account.ID != "" && r.Account.Vouched && r.Grant.ID != "" && !r.Grant.Ended &&
 		r.Grant.Tenant == r.Tenant && r.Grant.ClientID == r.ClientID && r.Grant.AccountID == r.Account.ID
-	if r.Way == policy.Code || r.Way == policy.Refresh {
+	ok = ok && (r.Grant.Key == "" || r.Grant.Key == r.Key) && (!r.ClientBound || r.Key != "")
+	if r.Way == policy.Code || r.Way == policy.Refresh || r.Way == policy.Device {
 		return ok && r.Subject == nil
 	}
 	s := r.Subject
-	return ok && r.Way == policy.Exchange && s != nil &&
+	return ok && r.Way == policy.Exchange && s != nil && (s.Key == "" || s.Key == r.Key) &&
 		s.Issuer == r.Issuer && s.GrantID == r.Grant.ID && s.ClientID == r.ClientID && s.Subject == r.Account.ID &&
 		s.ExpiresAt.After(r.Now) && slices.Contains(s.Audience, r.Issuer)
 }
@@ -164,10 +165,23 @@ func (in includes) permits(r policy.Request) bool {
 	}
 	s, ok := target(r.Services, r.Targets[0])
 	listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
-	if !ok || s.Audience == r.Issuer || !listed || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
+	if !ok || s.Audience == r.Issuer || !bindable(r, s) || !listed || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
 		return false
 	}
 	return r.Way != policy.Exchange || r.Scope == nil || in.within(r.Scope.Words(), s.Scopes.Words())
+}
+
+// bindable reports whether a service can have a token of this request: one that
+// demands a key gets a bound one, one that looks at none gets none from a client that wants
+// all its tokens bound (R11).
+func bindable(r policy.Request, s policy.Service) bool {
+	switch s.DPoP {
+	case "requires":
+		return r.Key != ""
+	case "accepts":
+		return true
+	}
+	return r.Key == "" || !r.ClientBound
 }
 
 // lifetime is how long a token may live at most, and in whole seconds does live.
@@ -200,12 +214,16 @@ func (in includes) widened(r policy.Request, d policy.Decision) []string {
 	must(c.Issuer == r.Issuer && c.ID == r.TokenID, "another issuer or token id")
 	must(c.Username == "" || verified(c.Username, r.Domains), "a login name outside the verified domains")
 	must(!c.IssuedAt.After(r.Now) && r.Now.Sub(c.IssuedAt) < time.Second, "issued at another time")
+	must(c.Key == "" || c.Key == r.Key, "bound to a key that was not proved")
+	must(r.Grant.Key == "" || r.Grant.Key == r.Key, "made without the grant's key")
+	must(!r.ClientBound || c.Key != "", "a bearer token for a client that wants none")
 	must(c.ExpiresAt.Nanosecond() == 0 && c.IssuedAt.Nanosecond() == 0, "not in whole seconds")
 	if s := r.Subject; s != nil {
 		must(in.within(carried, s.Scope.Words()), "scope beyond the subject")
 		must(!c.ExpiresAt.After(s.ExpiresAt), "lives longer than the subject")
 		must(c.Subject == s.Subject && c.ClientID == s.ClientID && c.GrantID == s.GrantID && c.Issuer == s.Issuer, "not the subject's")
 		must(len(c.Audience) == 1, "several audiences by exchange")
+		must(s.Key == "" || s.Key == r.Key, "made without the subject's key")
 	}
 	if slices.Contains(c.Audience, r.Issuer) {
 		return append(wrong, in.widenedBroad(r, d)...)
@@ -219,6 +237,10 @@ func (in includes) widened(r policy.Request, d policy.Decision) []string {
 	must(len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, c.Audience[0]), "an audience outside the granted resources")
 	must(in.within(carried, s.Scopes.Words()), "scope beyond the service")
 	must(c.Username == s.Username && c.Username != "", "another login name")
+	looks := s.DPoP == "accepts" || s.DPoP == "requires"
+	must(s.DPoP != "requires" || c.Key != "", "a bearer token for a service that demands bound ones")
+	must(c.Key != "" == (looks && r.Key != ""), "bound or unbound against what the service looks at")
+	must((d.Rule == policy.AllowUnbound) == (r.Key != "" && c.Key == ""), "a key was dropped without the rule that says so, or the rule without a key")
 	must(d.Profile == s.Profile && d.Algorithm == s.Algorithm, "another profile or algorithm")
 	must(!c.ExpiresAt.After(r.Now.Add(lifetime(r, s))), "lives too long")
 	must(r.Way == policy.Exchange || c.ExpiresAt.Sub(c.IssuedAt) == time.Hour, "does not live for the hour that oauth-public demands")
@@ -234,8 +256,15 @@ func (in includes) widenedBroad(r policy.Request, d policy.Decision) []string {
 	if d.Claims.ExpiresAt.Sub(d.Claims.IssuedAt) != time.Hour {
 		wrong = append(wrong, "a broad token does not live an hour")
 	}
+	if d.Claims.Key != r.Key {
+		wrong = append(wrong, "a broad token that is not bound to the key that was proved")
+	}
 	for _, audience := range d.Claims.Audience {
 		if audience != r.Issuer && !slices.ContainsFunc(r.Services, func(s policy.Service) bool {
+			looks := s.DPoP == "accepts" || s.DPoP == "requires"
+			if r.Key != "" && !looks || r.Key == "" && s.DPoP == "requires" {
+				return false
+			}
 			return s.Audience == audience && s.InBroad && s.Username != "" && s.Username == d.Claims.Username && len(r.Targets) == 0 && len(in.useful(d.Scope.Words(), s)) > 0
 		}) {
 			wrong = append(wrong, "broad audience "+audience+" that is not in_broad, not opened, or not asked for")
@@ -249,6 +278,6 @@ func asSubject(d policy.Decision) *policy.Subject {
 	return &policy.Subject{
 		Issuer: d.Claims.Issuer, Subject: d.Claims.Subject, Audience: d.Claims.Audience,
 		Scope: scopes.Of(strings.Fields(d.Claims.Scope)...), ClientID: d.Claims.ClientID, GrantID: d.Claims.GrantID,
-		ExpiresAt: d.Claims.ExpiresAt,
+		ExpiresAt: d.Claims.ExpiresAt, Key: d.Claims.Key,
 	}
 }

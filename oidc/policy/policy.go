@@ -2,8 +2,9 @@
 // refresh, exchange) passes Decide, and nothing else fills in claims. It is pure:
 // the same Request always gives the same Decision, both can be printed, and
 // neither clock nor store is asked. A decision only narrows: scope, audience,
-// person, client, tenant and end of validity never grow beyond what was presented
-// (RFC 8693, section 2.1; RFC 8707, section 2.2; RFC 9700, section 2.3).
+// person, client, tenant, end of validity and the key that a token is bound to never
+// grow beyond what was presented (RFC 8693, section 2.1; RFC 8707, section 2.2;
+// RFC 9700, section 2.3; RFC 9449, section 5), but for one case that has a rule of its own (R11).
 package policy
 
 import (
@@ -23,6 +24,7 @@ const (
 	Code     Way = "code"     // RFC 6749, section 4.1.3
 	Refresh  Way = "refresh"  // RFC 6749, section 6
 	Exchange Way = "exchange" // RFC 8693, section 2.1
+	Device   Way = "device"   // RFC 8628, section 3.4
 )
 
 // Lifetimes.
@@ -43,12 +45,16 @@ const broadAlgorithm = "ES256"
 
 // Request is everything that a decision depends on.
 type Request struct {
-	Way       Way
-	Now       time.Time
-	Tenant    string
-	Issuer    string
-	Domains   []string // the tenant's verified domains (R1)
-	ClientID  string   // who asks
+	Way      Way
+	Now      time.Time
+	Tenant   string
+	Issuer   string
+	Domains  []string // the tenant's verified domains (R1)
+	ClientID string   // who asks
+
+	ClientBound bool   // the client registered that all its tokens are bound (RFC 9449, section 5.2)
+	Key         string // thumbprint of the key that this request proved to hold; empty for none
+
 	Account   Account
 	Grant     Grant
 	Subject   *Subject    // the token presented for exchange; nil otherwise
@@ -75,6 +81,7 @@ type Grant struct {
 	Scope     scopes.Set
 	Resources []string // audiences named at /authorize; empty means whatever the scopes open
 	Ended     bool
+	Key       string // thumbprint of the key that its refresh tokens are bound to; empty for none
 }
 
 // Subject is a subject token whose signature was checked, or what it says.
@@ -86,6 +93,8 @@ type Subject struct {
 	ClientID  string
 	GrantID   string
 	ExpiresAt time.Time
+	Key       string // "cnf": thumbprint of the key that it is bound to; empty for a bearer token
+	Username  string // "preferred_username"; only Alive looks at it
 }
 
 // SubjectOf returns what a token says whose signature was checked. The error is
@@ -97,7 +106,7 @@ func SubjectOf(c oidc.Claims) (*Subject, error) {
 	}
 	return &Subject{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Scope: scope,
-		ClientID: c.ClientID, GrantID: c.GrantID, ExpiresAt: c.ExpiresAt,
+		ClientID: c.ClientID, GrantID: c.GrantID, ExpiresAt: c.ExpiresAt, Key: c.Key, Username: c.Username,
 	}, nil
 }
 
@@ -112,7 +121,17 @@ type Service struct {
 	Lifetime  time.Duration // of exchanged tokens; zero means ExchangeLifetime
 	InBroad   bool
 	Username  string // login name there; empty if there is none
+	DPoP      string // what it makes of bound tokens: "accepts", "requires", or anything else for nothing (R11)
 }
+
+// What a service makes of tokens that are bound to a key (R11).
+const (
+	dpopAccepts  = "accepts"
+	dpopRequires = "requires"
+)
+
+// checksKey reports whether the service looks at the key that a token is bound to.
+func (s Service) checksKey() bool { return s.DPoP == dpopAccepts || s.DPoP == dpopRequires }
 
 // Decision is what Decide found: a token to be made, or a refusal.
 type Decision struct {
@@ -135,16 +154,21 @@ const (
 	RuleClient   = "client"   // the grant's and the subject's client asks
 	RulePerson   = "person"   // grant and subject are about this account
 	RuleExpired  = "expired"  // the subject token has not expired
+	RuleBinding  = "binding"  // the key is proved to which something is bound, or must be
 	RuleTarget   = "target"   // exactly one target that the account has
 	RuleResource = "resource" // a target among those granted
 	RuleScope    = "scope"    // scope within what was presented
 	RuleLogin    = "login"    // a login name that lies in a verified domain
+	RuleUnbound  = "unbound"  // no bearer token for a client that wants bound ones only
 )
 
 // Rules that allow.
 const (
 	AllowBroad  = "allow-broad"
 	AllowNarrow = "allow-narrow"
+	// AllowUnbound is AllowNarrow where the request proved a key and the service does
+	// not look at it: a bearer token, which is less than what was presented (R11).
+	AllowUnbound = "allow-narrow-unbound"
 )
 
 // Decide answers a request. The zero Request is refused.
@@ -198,7 +222,7 @@ func admit(r Request) (Decision, bool) {
 	}
 	g, s := r.Grant, r.Subject
 	switch {
-	case !slices.Contains([]Way{Code, Refresh, Exchange}, r.Way) || (r.Way == Exchange) != (s != nil):
+	case !slices.Contains([]Way{Code, Refresh, Exchange, Device}, r.Way) || (r.Way == Exchange) != (s != nil):
 		return refuse(RuleTenant, code, badGrant), false
 	case r.Tenant == "" || r.Issuer == "" || g.Tenant != r.Tenant || s != nil && s.Issuer != r.Issuer:
 		return refuse(RuleTenant, code, badGrant), false
@@ -212,6 +236,18 @@ func admit(r Request) (Decision, bool) {
 		return refuse(RulePerson, code, badGrant), false
 	case s != nil && !s.ExpiresAt.After(r.Now):
 		return refuse(RuleExpired, code, "the subject token has expired; refresh it"), false
+	}
+	return r.bound()
+}
+
+// bound checks that the request proves the key of everything presented (RFC 9449, section 5).
+func (r Request) bound() (Decision, bool) {
+	g, s := r.Grant, r.Subject
+	switch {
+	case g.Key != "" && g.Key != r.Key, s != nil && s.Key != "" && s.Key != r.Key:
+		return refuse(RuleBinding, oidc.CodeInvalidDPoPProof, "what was presented is bound to a key; send a proof of that key in the header DPoP"), false
+	case r.ClientBound && r.Key == "":
+		return refuse(RuleBinding, oidc.CodeInvalidDPoPProof, "this client registered dpop_bound_access_tokens; send a proof in the header DPoP"), false
 	}
 	return Decision{}, true
 }
@@ -236,15 +272,25 @@ func (r Request) ceiling() (scopes.Set, Decision, bool) {
 
 // inBroad returns the services that take the broad token besides the issuer (R4,
 // R5): those that would take a narrow one too, under the one login name that the
-// broad token carries.
+// broad token carries, bound or not as they take it.
 func (r Request) inBroad(ceiling scopes.Set) []Service {
 	var in []Service
 	for _, s := range r.Services {
-		if s.InBroad && s.Username != "" && s.Username == r.broadUsername() && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
+		if s.InBroad && r.keyFits(s) && s.Username != "" && s.Username == r.broadUsername() && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
 			in = append(in, s)
 		}
 	}
 	return in
+}
+
+// keyFits reports whether a service takes a broad token that is bound as this request's
+// would be. One that does not look at keys would take a stolen bound token as a bearer
+// token, so a bound one is not for it.
+func (r Request) keyFits(s Service) bool {
+	if r.Key == "" {
+		return s.DPoP != dpopRequires
+	}
+	return s.checksKey()
 }
 
 // broad decides for a token whose audience is the issuer, and services.
@@ -258,7 +304,9 @@ func (r Request) broad(ceiling scopes.Set, in []Service) Decision {
 			aud = append(aud, s.Audience)
 		}
 	}
-	return r.allow(AllowBroad, aud, ceiling, r.broadUsername(), Lifetime, BroadProfile, broadAlgorithm)
+	d := r.allow(AllowBroad, aud, ceiling, r.broadUsername(), Lifetime, BroadProfile, broadAlgorithm)
+	d.Claims.Key = r.Key
+	return d
 }
 
 // broadUsername is the login name in a broad token: an address in a verified
@@ -284,6 +332,15 @@ func (r Request) narrow(s Service, ceiling scopes.Set) Decision {
 	if s.Username == "" || !r.loginAllowed(s.Username) {
 		return refuse(RuleLogin, oidc.CodeInvalidTarget, noTarget)
 	}
+	key, rule := r.Key, AllowNarrow
+	switch {
+	case r.Key == "" && s.DPoP == dpopRequires:
+		return refuse(RuleBinding, oidc.CodeInvalidDPoPProof, "this service takes only tokens that are bound to a key; send a proof in the header DPoP")
+	case r.Key != "" && !s.checksKey() && r.ClientBound:
+		return refuse(RuleUnbound, oidc.CodeInvalidTarget, "this service takes bearer tokens only, and this client registered dpop_bound_access_tokens")
+	case r.Key != "" && !s.checksKey():
+		key, rule = "", AllowUnbound
+	}
 	lifetime := Lifetime
 	if r.Way == Exchange {
 		lifetime = ExchangeLifetime
@@ -291,7 +348,9 @@ func (r Request) narrow(s Service, ceiling scopes.Set) Decision {
 			lifetime = s.Lifetime
 		}
 	}
-	return r.allow(AllowNarrow, []string{s.Audience}, scope, s.Username, lifetime, s.Profile, s.Algorithm)
+	d := r.allow(rule, []string{s.Audience}, scope, s.Username, lifetime, s.Profile, s.Algorithm)
+	d.Claims.Key = key
+	return d
 }
 
 // allow fills in the claims. The end is the earliest of what may end it (R6).

@@ -123,8 +123,8 @@ func on(ways []policy.Way, name, rule, code string, edit func(r *policy.Request)
 }
 
 var (
-	all      = []policy.Way{policy.Code, policy.Refresh, policy.Exchange}
-	signIns  = []policy.Way{policy.Code, policy.Refresh}
+	all      = []policy.Way{policy.Code, policy.Refresh, policy.Exchange, policy.Device}
+	signIns  = []policy.Way{policy.Code, policy.Refresh, policy.Device}
 	exchange = []policy.Way{policy.Exchange}
 )
 
@@ -138,7 +138,7 @@ func belonging() []ruled {
 		on(all, "no issuer", policy.RuleTenant, bad, func(r *policy.Request) { r.Issuer = "" }),
 		on(exchange, "no issuer anywhere", policy.RuleTenant, bad, func(r *policy.Request) { r.Issuer, r.Subject.Issuer, r.Subject.Audience = "", "", []string{""} }),
 		on(signIns, "no way", policy.RuleTenant, bad, func(r *policy.Request) { r.Way = "" }),
-		on(signIns, "unknown way", policy.RuleTenant, bad, func(r *policy.Request) { r.Way = "device" }),
+		on(signIns, "unknown way", policy.RuleTenant, bad, func(r *policy.Request) { r.Way = "password" }),
 		on(exchange, "no subject token", policy.RuleTenant, bad, func(r *policy.Request) { r.Subject = nil }),
 		on(signIns, "subject token where none belongs", policy.RuleTenant, bad, func(r *policy.Request) { r.Subject = &policy.Subject{} }),
 		on(exchange, "subject token of another issuer", policy.RuleTenant, bad, func(r *policy.Request) {
@@ -290,7 +290,7 @@ func TestRFC8707OneGrantedTarget(t *testing.T) { t.Parallel(); check(t, targets(
 func TestEveryRuleDecides(t *testing.T) {
 	t.Parallel()
 	decided := map[string]int{}
-	for _, c := range slices.Concat(belonging(), kinds(), targets(), widths(), logins()) {
+	for _, c := range slices.Concat(belonging(), kinds(), targets(), widths(), logins(), bindings()) {
 		r := request(t, c.way)
 		c.edit(&r)
 		decided[policy.Decide(r).Rule]++

@@ -63,6 +63,7 @@ func (w world) drawService(t *rapid.T, audience string) policy.Service {
 		Lifetime: rapid.SampledFrom([]time.Duration{0, time.Second, 5 * time.Minute, 24 * time.Hour}).Draw(t, "lifetime"),
 		Username: rapid.SampledFrom([]string{"alice@a.test", "alice@A.test", "alice", "alice", "alice@a.test", "", "alice@b.test", "x@b.test@a.test"}).Draw(t, "username"),
 	}
+	s.DPoP = rapid.SampledFrom([]string{"", "none", "accepts", "requires", "other"}).Draw(t, "dpop")
 	if strings.HasPrefix(audience, "https://") {
 		s.URL = audience
 		return s
@@ -96,16 +97,23 @@ func rarely(t *rapid.T, label string, n int) bool { return rapid.IntRange(0, n).
 func (w world) drawRequest(t *rapid.T) policy.Request {
 	at := time.Date(2026, 1, 1, 0, 0, 0, rapid.IntRange(0, 999).Draw(t, "ms")*1_000_000, time.UTC)
 	r := policy.Request{
-		Way: mostly(t, "way", rapid.SampledFrom([]policy.Way{policy.Code, policy.Refresh, policy.Exchange, policy.Exchange}).Draw(t, "good way"), "", "device"),
+		Way: mostly(t, "way", rapid.SampledFrom([]policy.Way{policy.Code, policy.Refresh, policy.Exchange, policy.Exchange, policy.Device}).Draw(t, "good way"), "", "password"),
 		Now: at, Tenant: mostly(t, "tenant", "a", "b", ""), Issuer: mostly(t, "issuer", "https://a.test", "https://b.test"),
 		Domains: mostly(t, "domains", []string{"a.test", "a2.test"}, nil), ClientID: mostly(t, "client", "open", "other", ""),
-		Account:  policy.Account{ID: mostly(t, "account", "alice", "bob", ""), Username: mostly(t, "account's name", "alice@a.test", "", "alice@b.test"), Vouched: rapid.IntRange(0, 19).Draw(t, "vouched") > 0},
-		Services: w.services, Catalogue: w.catalogue, TokenID: "jti",
+		Account:     policy.Account{ID: mostly(t, "account", "alice", "bob", ""), Username: mostly(t, "account's name", "alice@a.test", "", "alice@b.test"), Vouched: rapid.IntRange(0, 19).Draw(t, "vouched") > 0},
+		ClientBound: rarely(t, "client wants bound tokens", 9),
+		Services:    w.services, Catalogue: w.catalogue, TokenID: "jti",
 		Grant: policy.Grant{
 			ID: mostly(t, "grant", "g1", "g2", ""), Tenant: mostly(t, "grant's tenant", "a", "b"), AccountID: mostly(t, "grant's account", "alice", "bob"),
 			ClientID: mostly(t, "grant's client", "open", "other"), Scope: w.drawScope(t, "granted", 0), Ended: mostly(t, "ended", false, true),
 		},
 		Targets: rapid.SliceOfN(rapid.SampledFrom(targetNames), 0, 1).Draw(t, "targets"),
+	}
+	if rarely(t, "proves a key", 1) {
+		r.Key = mostly(t, "key", "k1", "k2")
+	}
+	if r.Way == policy.Refresh && rarely(t, "grant has a key", 4) {
+		r.Grant.Key = "k1"
 	}
 	if rarely(t, "lists resources", 10) {
 		r.Grant.Resources = rapid.SliceOfN(rapid.SampledFrom(targetNames[:7]), 1, 3).Draw(t, "resources")
@@ -127,7 +135,12 @@ func (w world) drawRequest(t *rapid.T) policy.Request {
 }
 
 func (w world) drawSubject(t *rapid.T, at time.Time) *policy.Subject {
+	key := ""
+	if rarely(t, "subject is bound", 2) {
+		key = "k1"
+	}
 	return &policy.Subject{
+		Key:    key,
 		Issuer: mostly(t, "subject's issuer", "https://a.test", "https://b.test"), Subject: mostly(t, "subject's person", "alice", "bob"),
 		Audience: mostly(t, "subject's audience", []string{"https://a.test", "imap.a.test"}, []string{"imap.a.test"}, nil, []string{"https://a.test/"}, []string{"https://b.test"}),
 		Scope:    w.drawScope(t, "subject's scope", 0), ClientID: mostly(t, "subject's client", "open", "other"), GrantID: mostly(t, "subject's grant", "g1", "g2"),
@@ -202,10 +215,19 @@ func TestR22ChainsNeverWiden(t *testing.T) {
 				next := w.drawRequest(t)
 				next.Way, next.Subject, next.Grant = policy.Exchange, asSubject(last), first.Grant
 				next.Tenant, next.Issuer, next.ClientID, next.Account = first.Tenant, first.Issuer, first.ClientID, first.Account
+				if rarely(t, "keeps the key", 1) {
+					next.Key = first.Key
+				}
 				next.Now = last.Claims.IssuedAt.Add(time.Duration(rapid.IntRange(0, 1200).Draw(t, "waited")) * time.Second)
 				d := policy.Decide(next)
 				if d.Allowed() && !last.Claims.Broad() {
 					t.Fatalf("a narrow token was exchanged: %+v for %+v", last.Claims, d.Claims)
+				}
+				if d.Allowed() && last.Claims.Key != "" && last.Claims.Key != next.Key {
+					t.Fatalf("a bound token was exchanged without its key: %+v for %+v", last.Claims, d.Claims)
+				}
+				if d.Allowed() && d.Claims.Key != last.Claims.Key && last.Claims.Key != "" && d.Rule != policy.AllowUnbound {
+					t.Fatalf("by %s a token lost its key: %+v for %+v", d.Rule, last.Claims, d.Claims)
 				}
 				if !last.Claims.Broad() && next.Subject.ExpiresAt.After(next.Now) && d.Rule != policy.RuleBroad {
 					t.Fatalf("a narrow token was refused by %s, want by %s", d.Rule, policy.RuleBroad)
@@ -281,6 +303,8 @@ func TestR24RefusalsOfSubjectTokens(t *testing.T) {
 				want = oidc.CodeInvalidRequest
 			case slices.Contains(presented, d.Rule):
 				want = oidc.CodeInvalidGrant
+			case d.Rule == policy.RuleBinding:
+				want = oidc.CodeInvalidDPoPProof
 			case d.Rule == policy.RuleScope:
 				want = oidc.CodeInvalidScope
 			}

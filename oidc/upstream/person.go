@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"signpost/oidc"
 )
@@ -17,6 +18,8 @@ const (
 	maxLocal     = 64  // octets of a local part (RFC 5321, section 4.5.3.1.1)
 	maxAddress   = 254 // octets of an address (RFC 5321, section 4.5.3.1.3, less the angle brackets)
 	maxAddresses = 20  // of one person
+	maxContext   = 255 // octets of "acr", and of one of "amr"
+	maxMethods   = 20  // in "amr"
 )
 
 // claims are those of an ID token or of userinfo, as they came.
@@ -56,6 +59,8 @@ func (p Provider) person(t verified, info claims) oidc.Person {
 		Login:     p.login(first(sets, cmp.Or(p.LoginClaim, "preferred_username")), trusted),
 		Name:      displayName(first(sets, cmp.Or(p.NameClaim, "name"))),
 		AuthTime:  authTime(t.claims),
+		ACR:       acr(t.claims),
+		AMR:       amr(t.claims),
 	}
 }
 
@@ -197,3 +202,35 @@ func authTime(c claims) time.Time {
 
 // maxTime is the year 9999 in seconds: the last that JSON and databases agree on.
 const maxTime = 253402300799
+
+// acr returns the class of the sign-in exactly as the provider's ID token names it, or
+// "" if it does not, or not in a form that can be handed on: it is never invented (R17).
+func acr(c claims) string {
+	if s := c.text("acr"); handsOn(s) {
+		return s
+	}
+	return ""
+}
+
+// amr returns the methods of the sign-in exactly as the provider's ID token lists them, or
+// nil: a part of the list would say something else than the whole (R17).
+func amr(c claims) []string {
+	list, _ := c["amr"].([]any)
+	if len(list) > maxMethods {
+		return nil
+	}
+	var methods []string
+	for _, v := range list {
+		s, _ := v.(string)
+		if !handsOn(s) {
+			return nil
+		}
+		methods = append(methods, s)
+	}
+	return methods
+}
+
+// handsOn reports whether a value of a provider is short text on one line.
+func handsOn(s string) bool {
+	return s != "" && len(s) <= maxContext && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}

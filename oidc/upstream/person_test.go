@@ -258,6 +258,32 @@ func TestR17AuthTime(t *testing.T) {
 	}
 }
 
+func TestR17ContextIsExactOrNothing(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 256)
+	many := `"m",` + strings.Repeat(`"m",`, 19) + `"m"`
+	for text, want := range map[string]struct {
+		acr string
+		amr []string
+	}{
+		`{"acr":"urn:example:silver","amr":["pwd","otp"]}`: {"urn:example:silver", []string{"pwd", "otp"}},
+		`{"acr":"0","amr":["pwd"]}`:                        {"0", []string{"pwd"}},
+		`{}`:                                               {},
+		`{"acr":"","amr":[]}`:                              {},
+		`{"acr":1,"amr":"pwd"}`:                            {},
+		`{"acr":["a"],"amr":["pwd",1]}`:                    {},
+		`{"acr":"a\u0000b","amr":["pwd","a\nb"]}`:          {},
+		`{"acr":"` + long + `","amr":["` + long + `"]}`:    {},
+		`{"amr":[` + many + `]}`:                           {},
+		`{"amr":["pwd",""]}`:                               {},
+	} {
+		got := Provider{}.person(verifiedToken(t, text), testClaims(t, `{"acr":"userinfo","amr":["userinfo"]}`))
+		if got.ACR != want.acr || !slices.Equal(got.AMR, want.amr) {
+			t.Errorf("ID token %.80s: got acr %q and amr %q, want %q and %q", text, got.ACR, got.AMR, want.acr, want.amr)
+		}
+	}
+}
+
 // FuzzSplit: whatever a provider sends, what passes is a plain address again.
 func FuzzSplit(f *testing.F) {
 	for _, seed := range []string{"alice@example.com", `"a b"@example.com`, "a@b@c", "a@[1.2.3.4]", "A <a@b>", "ä@b", ".@a"} {

@@ -64,7 +64,9 @@ type Request struct {
 	Nonce     string // comes back inside the ID token
 	Verifier  string // PKCE code verifier: 43 to 128 characters (RFC 7636, section 4.1)
 	LoginHint string // the address that the person typed; may be empty
-	Prompt    string // passed on: "login", "select_account" or empty
+	Prompt    string // passed on: "none", "login", "select_account" or empty
+	ACRValues string // passed on; may be empty. What is reached is in Person.ACR
+	UILocales string // passed on; may be empty
 	MaxAge    *int   // seconds, passed on; nil for no limit. Whether the answer is fresh is the caller's to check
 
 	// ResponseIssuer is "iss" of the authorization response, empty if it had none.
@@ -104,11 +106,12 @@ func (c *Client) AuthCodeURL(ctx context.Context, p Provider, r Request) (string
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier), gooidc.Nonce(r.Nonce)}
-	if r.LoginHint != "" {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", r.LoginHint))
-	}
-	if r.Prompt != "" {
-		options = append(options, oauth2.SetAuthURLParam("prompt", r.Prompt))
+	for name, value := range map[string]string{
+		"login_hint": r.LoginHint, "prompt": r.Prompt, "acr_values": r.ACRValues, "ui_locales": r.UILocales,
+	} {
+		if value != "" {
+			options = append(options, oauth2.SetAuthURLParam(name, value))
+		}
 	}
 	if r.MaxAge != nil {
 		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(*r.MaxAge)))

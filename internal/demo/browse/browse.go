@@ -1,4 +1,7 @@
-package demo
+// Package browse is as much of a browser as a sign-in needs: cookies, redirects,
+// links and forms. The demo's walk and tests of foreign programs go through a
+// person's pages with it.
+package browse
 
 import (
 	"context"
@@ -9,16 +12,18 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/net/html"
 )
 
-// browser is as much of a browser as a sign-in needs: cookies, redirects, links
-// and forms. Like a browser it keeps cookies by host and not by port.
-type browser struct {
+// Browser shows one page at a time. Like a browser it keeps cookies by host and not
+// by port.
+type Browser struct {
+	URL *url.URL // of the page
+
 	http *http.Client
 	page *html.Node
-	url  *url.URL // of the page
 }
 
 const (
@@ -26,12 +31,13 @@ const (
 	maxHops = 10
 )
 
-func newBrowser(transport http.RoundTripper) (*browser, error) {
+// New makes a browser without cookies on a transport. One request takes patience at most.
+func New(transport http.RoundTripper, patience time.Duration) (*Browser, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, fmt.Errorf("make cookie jar: %w", err)
 	}
-	return &browser{http: &http.Client{
+	return &Browser{http: &http.Client{
 		Timeout:   patience,
 		Transport: transport,
 		Jar:       jar,
@@ -44,8 +50,8 @@ func newBrowser(transport http.RoundTripper) (*browser, error) {
 	}}, nil
 }
 
-// open goes to a URL.
-func (b *browser) open(ctx context.Context, target string) error {
+// Open goes to a URL.
+func (b *Browser) Open(ctx context.Context, target string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return err
@@ -53,7 +59,7 @@ func (b *browser) open(ctx context.Context, target string) error {
 	return b.send(req)
 }
 
-func (b *browser) send(req *http.Request) error {
+func (b *Browser) send(req *http.Request) error {
 	req.Header.Set("Accept", "text/html")
 	req.Header.Set("Accept-Language", "en")
 	resp, err := b.http.Do(req)
@@ -72,69 +78,69 @@ func (b *browser) send(req *http.Request) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s%s answered %d", resp.Request.URL.Host, resp.Request.URL.Path, resp.StatusCode)
 	}
-	b.url = resp.Request.URL
+	b.URL = resp.Request.URL
 	if b.page, err = html.Parse(strings.NewReader(string(text))); err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}
 	return nil
 }
 
-// follow clicks the first link of a class.
-func (b *browser) follow(ctx context.Context, class string) error {
+// Follow clicks the first link of a class.
+func (b *Browser) Follow(ctx context.Context, class string) error {
 	link := find(b.page, func(n *html.Node) bool { return n.Data == "a" && hasClass(n, class) })
 	if link == nil {
-		return fmt.Errorf("the page of %s has no link %q", b.url.Path, class)
+		return fmt.Errorf("the page of %s has no link %q", b.URL.Path, class)
 	}
-	target, err := b.url.Parse(attribute(link, "href"))
+	target, err := b.URL.Parse(attribute(link, "href"))
 	if err != nil {
 		return fmt.Errorf("link %q: %w", class, err)
 	}
-	return b.open(ctx, target.String())
+	return b.Open(ctx, target.String())
 }
 
-// form is a form of the page, with the values that it came with.
-type form struct {
-	action *url.URL
-	values url.Values
+// Form is a form of the page, with the values that it came with.
+type Form struct {
+	Action *url.URL
+	Values url.Values
 }
 
-// formWith returns the form that has an input or a button of a name.
-func (b *browser) formWith(name string) (form, error) {
+// FormWith returns the form that has an input or a button of a name.
+func (b *Browser) FormWith(name string) (Form, error) {
 	node := find(b.page, func(n *html.Node) bool {
 		return n.Data == "form" && find(n, func(n *html.Node) bool { return attribute(n, "name") == name }) != nil
 	})
 	if node == nil {
-		return form{}, fmt.Errorf("the page of %s has no form with %q", b.url.Path, name)
+		return Form{}, fmt.Errorf("the page of %s has no form with %q", b.URL.Path, name)
 	}
-	action, err := b.url.Parse(attribute(node, "action"))
+	action, err := b.URL.Parse(attribute(node, "action"))
 	if err != nil || !strings.EqualFold(attribute(node, "method"), http.MethodPost) {
-		return form{}, fmt.Errorf("the form of %s cannot be sent", b.url.Path)
+		return Form{}, fmt.Errorf("the form of %s cannot be sent", b.URL.Path)
 	}
-	f := form{action: action, values: url.Values{}}
+	f := Form{Action: action, Values: url.Values{}}
 	walkHTML(node, func(n *html.Node) {
 		if n.Data == "input" && attribute(n, "name") != "" {
-			f.values.Set(attribute(n, "name"), attribute(n, "value"))
+			f.Values.Set(attribute(n, "name"), attribute(n, "value"))
 		}
 	})
 	return f, nil
 }
 
-// hasButton reports whether the page has a button of that name and value.
-func (b *browser) hasButton(name, value string) bool {
+// HasButton reports whether the page has a button of that name and value.
+func (b *Browser) HasButton(name, value string) bool {
 	return find(b.page, func(n *html.Node) bool {
 		return n.Data == "button" && attribute(n, "name") == name && attribute(n, "value") == value
 	}) != nil
 }
 
-// submit sends a form as a browser does, with the headers by which a server
+// Submit sends a form as a browser does, with the headers by which a server
 // knows that the form was its own.
-func (b *browser) submit(ctx context.Context, f form) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.action.String(), strings.NewReader(f.values.Encode()))
+func (b *Browser) Submit(ctx context.Context, f Form) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.Action.String(), strings.NewReader(f.Values.Encode()))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Origin", b.url.Scheme+"://"+b.url.Host)
+	req.Header.Set("Origin", b.URL.Scheme+"://"+b.URL.Host)
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	return b.send(req)
 }

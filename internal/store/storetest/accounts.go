@@ -33,6 +33,45 @@ func testAccounts(t *testing.T, s Store) {
 	}
 }
 
+func testAccountsFound(t *testing.T, s Store) {
+	seed(t, s)
+	alice := account("alice")
+	alice.Login = "Ren\u00e9"
+	saveAccount(t, s, "example", alice)
+	saveAccount(t, s, "example", account("bob"))
+	saveAccount(t, s, "other", account("carol"))
+
+	got, err := s.AccountOf(t.Context(), "example", alice.UpstreamIssuer, alice.UpstreamSubject)
+	if err != nil || !reflect.DeepEqual(got, alice) {
+		t.Errorf("AccountOf(alice) = %+v, %v\nwant %+v", got, err, alice)
+	}
+	for _, person := range [][2]string{
+		{"https://guests.example.com", alice.UpstreamSubject}, {alice.UpstreamIssuer, "upstream-carol"},
+		{alice.UpstreamIssuer, "UPSTREAM-ALICE"}, {alice.UpstreamIssuer, ""}, {"", ""},
+	} {
+		if _, err := s.AccountOf(t.Context(), "example", person[0], person[1]); !errors.Is(err, issuer.ErrNotFound) {
+			t.Errorf("AccountOf(%q) = %v, want ErrNotFound", person, err)
+		}
+	}
+	for _, name := range []string{"alice@example.com", "ALICE@Example.NET", "ren\u00e9", "RENE\u0301"} {
+		if got, err := s.AccountByName(t.Context(), "example", name); err != nil || !reflect.DeepEqual(got, alice) {
+			t.Errorf("AccountByName(%q) = %+v, %v\nwant %+v", name, got, err, alice)
+		}
+	}
+	for _, name := range []string{"", "alice", "alice@example.org", "carol", "%", "alice@example.com "} {
+		if _, err := s.AccountByName(t.Context(), "example", name); !errors.Is(err, issuer.ErrNotFound) {
+			t.Errorf("AccountByName(%q) = %v, want ErrNotFound", name, err)
+		}
+	}
+	// A name that was given up leads nowhere.
+	moved := alice
+	moved.Login = ""
+	saveAccount(t, s, "example", moved)
+	if _, err := s.AccountByName(t.Context(), "example", alice.Login); !errors.Is(err, issuer.ErrNotFound) {
+		t.Errorf("AccountByName of a name that was given up = %v, want ErrNotFound", err)
+	}
+}
+
 func testR1Identity(t *testing.T, s Store) {
 	seed(t, s)
 	saveAccount(t, s, "example", account("alice"))

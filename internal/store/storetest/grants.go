@@ -16,6 +16,7 @@ func testGrants(t *testing.T, s Store) {
 	a := saveAccount(t, s, "example", account("alice"))
 	full, bare := grant(a, "full"), grant(a, "bare")
 	bare.Resources, bare.LastUsedAt = nil, time.Time{}
+	bare.AuthTime, bare.ACR, bare.AMR, bare.Key = time.Time{}, "", nil, ""
 	if err := s.CreateGrant(t.Context(), "example", full, hash("first")); err != nil {
 		t.Fatalf("CreateGrant with a refresh token: %v", err)
 	}
@@ -26,6 +27,9 @@ func testGrants(t *testing.T, s Store) {
 		if got := loadGrant(t, s, "example", want.ID); !reflect.DeepEqual(got, want) {
 			t.Errorf("Grant(%s) =\n     %+v\nwant %+v", want.ID, got, want)
 		}
+	}
+	if got, err := s.Refresh(t.Context(), "example", hash("first")); err != nil || !reflect.DeepEqual(got.Grant, full) {
+		t.Errorf("Refresh has the grant\n     %+v, %v\nwant %+v", got.Grant, err, full)
 	}
 	if rows := s.Rows(t, "SELECT grant_id FROM refresh_tokens"); !reflect.DeepEqual(rows, []string{full.ID}) {
 		t.Errorf("refresh tokens belong to %q, want one of %q", rows, full.ID)

@@ -33,6 +33,7 @@ type Engine interface {
 	Nudge()
 	KeepKey(ctx context.Context) error
 	CheckKey(ctx context.Context) error
+	Registration(ctx context.Context, tenant string, idHash []byte) (metadata []byte, found bool, err error)
 	KeepBaseURL(ctx context.Context, base string) error
 	BaseURL(ctx context.Context) (string, error)
 }
@@ -73,8 +74,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"TenantsAreReadAsOfOneMoment", testTenantsAreOneMoment},
 		{"TenantsHaveManyDomains", testManyDomains},
 		{"ClientSecretsAreSealed", testSecretsSealed},
+		{"ClientPolicyComesBackAsSaved", testClientPolicy},
 
 		{"AccountsComeBackAsSaved", testAccounts},
+		{"AccountsAreFoundByPersonAndName", testAccountsFound},
 		{"R1AnAccountIsIssuerAndSubject", testR1Identity},
 		{"R1ASecondClaimantIsRefused", testR1SecondClaimant},
 		{"R1ANameGivenUpIsFree", testR1NameGivenUp},
@@ -86,12 +89,20 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 
 		{"GrantsComeBackAsCreated", testGrants},
 		{"GrantsNeedAnAccount", testGrantWithoutAccount},
+		{"GrantsOfAnAccountAreThoseThatLive", testGrantsOfAccount},
 		{"EndingAGrantKeepsTheFirstReason", testEndGrant},
+		{"EndingGrantsOfAnAccountOrAClient", testEndGrants},
 		{"OfManyEndsOneRings", testRacingEnds},
+		{"OfManyEndsOfAllOneRings", testRacingEndsOfAll},
 		{"R19AReplayEndsTheFirstGrant", testR19Replay},
 		{"R19EndReplayed", testR19EndReplayed},
 		{"R19RacingRedemptionsOneWins", testR19Race},
 		{"R19AReplayAtAnotherTenantEndsNothing", testR19OtherTenant},
+
+		{"R12ConsentIsRemembered", testR12Consent},
+		{"R12RacingConsents", testR12RacingConsents},
+		{"R14ARegistrationIsKeptWithTheFirstGrant", testR14Registration},
+		{"R14RacingGrantsKeepOneRegistration", testR14RacingGrants},
 
 		{"RefreshChangesNothing", testRefresh},
 		{"R18FirstUse", testR18FirstUse},
@@ -107,11 +118,16 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 
 		{"KeysComeBackOldestFirst", testKeys},
 		{"OfManyKeysTheFirstIsKept", testRacingKeys},
+		{"KeysTakeEachOthersPlace", testReplaceKey},
+		{"WhatHeadsNoLineIsNotReplaced", testReplaceKeyRefuses},
+		{"ACompromisedKeyTakesItsLineAlong", testCompromisedKey},
+		{"OfManyRotationsOneWins", testRacingRotations},
 		{"EventsAreRecorded", testAudit},
 		{"EventsAreRecordedTogether", testAuditTogether},
 		{"EventsOfStrangersAreRecorded", testAuditOfStrangers},
 		{"NoTenantSeesAnothers", testIsolation},
 		{"TwinsAtTwoTenantsDoNotMeet", testIsolationOfTwins},
+		{"TwinFactsAtTwoTenantsDoNotMeet", testIsolationOfTwinFacts},
 		{"WhatRingsTheBell", testBell},
 		{"R26EndedGrantsAreTold", testEnded},
 		{"R26ReplacedGrantsAreTold", testEndedByReplacement},
@@ -189,7 +205,7 @@ func exampleTenant() directory.Tenant {
 				Audience: "mail.example.com", Scopes: []string{"urn:ietf:params:oauth:scope:mail"},
 				Authentication: []string{"oauthbearer", "xoauth2"}, Username: "{address}",
 				Profile: "dovecot", Algorithm: "ES256", Lifetime: 15 * time.Minute, Credential: "sso",
-				InBroad: true, Order: 10,
+				InBroad: true, DPoP: directory.DPoPAccepts, Order: 10,
 			},
 			{
 				ID: "submission", Protocol: directory.ProtocolSubmission, Title: "Outgoing mail",
@@ -209,6 +225,27 @@ func exampleTenant() directory.Tenant {
 			Title: map[string]string{"en": "Tickets", "de": "Vorgänge"},
 			Text:  map[string]string{"en": "Read and answer your tickets.", "de": "Vorgänge lesen und beantworten."},
 		}},
+		Clients: directory.ClientPolicy{
+			RegistrationOff: true, URLsOff: true, OpenOff: true, BuiltInOff: []string{"org.example.mail", "org.example.chat"},
+			Device: directory.DeviceOn,
+			Allow:  []directory.ClientMatch{{ID: "https://app.example.net/client"}, {SoftwareID: "4NRB1-0XZABZI9E6-5SM3R"}, {Host: "app.example.net"}},
+			Deny:   []directory.ClientMatch{{IDHash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}, {Redirect: "com.example.bad"}},
+		},
+		FixedClients: []directory.FixedClient{
+			{
+				ID: "webmail", Name: "Webmail <of Example>",
+				RedirectURIs:           []string{"https://webmail.example.com/back", "https://webmail.example.com/silent"},
+				PostLogoutRedirectURIs: []string{"https://webmail.example.com/"},
+				Authentication:         "client_secret_basic", SecretHash: hash("webmail's secret"), IDTokenAlgorithm: "ES256",
+			},
+			{
+				ID: "batch", RedirectURIs: []string{}, Authentication: "private_key_jwt", JWKS: `{"keys":[]}`, DPoPBound: true,
+			},
+		},
+		ResourceServers: []directory.ResourceServer{
+			{Name: "mail-server", Audiences: []string{"mail.example.com"}, Authentication: "client_secret_basic", SecretHash: hash("mail server's secret")},
+			{Name: "dav-server", Audiences: []string{"https://dav.example.com/"}, Authentication: "private_key_jwt", JWKS: `{"keys":[]}`},
+		},
 	}
 }
 
@@ -260,6 +297,10 @@ func grant(a issuer.Account, code string) issuer.Grant {
 		OriginHash: hash(code),
 		CreatedAt:  start,
 		LastUsedAt: start,
+		AuthTime:   start.Add(-time.Minute),
+		ACR:        "urn:example:acr:two-factors",
+		AMR:        []string{"pwd", "otp"},
+		Key:        "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
 	}
 }
 

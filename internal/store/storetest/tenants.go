@@ -90,7 +90,13 @@ func testSaveReplaces(t *testing.T, s Store) {
 	changed.IdentityProviders[0].ClientSecret = "another secret"
 	changed.Services = changed.Services[2:]
 	changed.Services[0].Order = 0
+	changed.Services[0].DPoP = directory.DPoPRequires
 	changed.Scopes = nil
+	changed.Clients = directory.ClientPolicy{OpenOff: true}
+	changed.FixedClients = changed.FixedClients[1:]
+	changed.FixedClients[0].Name = "Batch, renamed"
+	changed.ResourceServers = changed.ResourceServers[:1]
+	changed.ResourceServers[0].SecretHash = hash("another secret")
 	save(t, s, seeded, changed)
 	mustHave(t, s, changed, otherTenant())
 }
@@ -121,9 +127,16 @@ func testSaveKeepsPeople(t *testing.T, s Store) {
 
 func testRemove(t *testing.T, s Store) {
 	seed(t, s)
-	createGrant(t, s, "example")
-	createGrant(t, s, "other")
 	for _, tenant := range []string{"example", "other"} {
+		g := createGrant(t, s, tenant)
+		if err := s.KeepConsent(t.Context(), tenant, g.AccountID, g.ClientID, g.Scopes, start); err != nil {
+			t.Fatalf("KeepConsent(%s): %v", tenant, err)
+		}
+		registered := grant(account("alice"), "registered at "+tenant)
+		registered.Registration = []byte("what the id says")
+		if err := s.CreateGrant(t.Context(), tenant, registered, nil); err != nil {
+			t.Fatalf("CreateGrant(%s): %v", tenant, err)
+		}
 		if _, err := s.AddKey(t.Context(), tenant, key("key-1")); err != nil {
 			t.Fatalf("AddKey(%s): %v", tenant, err)
 		}
@@ -136,14 +149,16 @@ func testRemove(t *testing.T, s Store) {
 	}
 	mustHave(t, s, otherTenant())
 	for _, table := range []string{
-		"domains", "identity_providers", "services", "audiences", "scopes",
-		"accounts", "account_names", "grants", "refresh_tokens", "signing_keys",
+		"domains", "identity_providers", "services", "audiences", "scopes", "fixed_clients", "resource_servers",
+		"accounts", "account_names", "grants", "refresh_tokens", "consents", "registrations", "signing_keys",
 	} {
 		if rows := s.Rows(t, "SELECT tenant FROM "+table+" WHERE tenant = 'example'"); len(rows) != 0 {
 			t.Errorf("%s keeps %d rows of a tenant that was removed", table, len(rows))
 		}
 	}
-	for _, table := range []string{"domains", "accounts", "account_names", "grants", "refresh_tokens", "signing_keys"} {
+	for _, table := range []string{
+		"domains", "accounts", "account_names", "grants", "refresh_tokens", "consents", "registrations", "signing_keys",
+	} {
 		if rows := s.Rows(t, "SELECT tenant FROM "+table+" WHERE tenant = 'other'"); len(rows) == 0 {
 			t.Errorf("%s lost the rows of a tenant that stays", table)
 		}
@@ -258,6 +273,23 @@ func testRacingSavers(t *testing.T, s Store) {
 	})
 	if won.Load() != 1 || lost.Load() != racers-1 {
 		t.Errorf("%d savers won and %d got ErrConflict, want 1 and %d", won.Load(), lost.Load(), racers-1)
+	}
+}
+
+// testClientPolicy saves a policy with one member at a time: none is taken for another.
+func testClientPolicy(t *testing.T, s Store) {
+	tenant := directory.Tenant{Name: "example", Placement: directory.PlacementBase}
+	match := []directory.ClientMatch{{ID: "a"}, {IDHash: "b"}, {SoftwareID: "c"}, {Redirect: "d"}, {Host: "e"}}
+	for base, policy := range []directory.ClientPolicy{
+		{}, {RegistrationOff: true}, {URLsOff: true}, {OpenOff: true}, {BuiltInOff: []string{"x"}},
+		{Device: directory.DeviceOff}, {Allow: match}, {Deny: match}, {},
+	} {
+		tenant.Clients = policy
+		save(t, s, int64(base), tenant)
+		mustHave(t, s, tenant)
+	}
+	if rows := s.Rows(t, "SELECT clients FROM tenants"); len(rows) != 1 || rows[0] != "{}" {
+		t.Errorf("the zero policy is stored as %q, want {}", rows)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"signpost/internal/audit"
+	"signpost/oidc/keys"
 )
 
 // testBell says what raises the revision, by how much, and what does not; and that
@@ -33,9 +34,19 @@ func testBell(t *testing.T, s Store) {
 		{"many events", func() error { return s.RecordAll(t.Context(), []audit.Event{event("example")}) }, 0},
 		{"a key", func() error { _, err := s.AddKey(t.Context(), "example", key("key-1")); return err }, 1},
 		{"a key that is there", func() error { _, err := s.AddKey(t.Context(), "example", key("key-1")); return err }, 0},
+		{"a replacement of a key", func() error {
+			return s.ReplaceKey(t.Context(), "example", keys.Replacement{Head: "key-1", Next: key("key-2")})
+		}, 1},
+		{"a consent", func() error {
+			return s.KeepConsent(t.Context(), "example", g.AccountID, g.ClientID, g.Scopes, start)
+		}, 0},
 		{"the end of a grant", func() error { return s.EndGrant(t.Context(), "example", g.ID, "revoked", start) }, 1},
 		{"the end of an ended grant", func() error { return s.EndGrant(t.Context(), "example", g.ID, "revoked", start) }, 0},
 		{"a replay", func() error { _, err := s.EndReplayed(t.Context(), "example", hash("quiet"), start, start); return err }, 1},
+		{"the end of all grants, of which none lives", func() error {
+			_, err := s.EndGrants(t.Context(), "example", g.AccountID, "", "revoked", start)
+			return err
+		}, 0},
 		{"facts", func() error {
 			_, err := s.SaveTenants(t.Context(), revision(t, s), nil, []string{"other"})
 			return err

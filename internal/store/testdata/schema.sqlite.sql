@@ -66,6 +66,16 @@ END;
 
 CREATE INDEX audit_events_tenant_at_idx ON audit_events (tenant, at);
 
+CREATE TABLE consents (
+    tenant     TEXT    NOT NULL,
+    account_id TEXT    NOT NULL,
+    client_id  TEXT    NOT NULL,
+    scopes     TEXT    NOT NULL, -- separated by spaces
+    at         INTEGER NOT NULL,
+    CONSTRAINT consents_pkey PRIMARY KEY (tenant, account_id, client_id),
+    CONSTRAINT consents_account_fkey FOREIGN KEY (tenant, account_id) REFERENCES accounts (tenant, id) ON DELETE CASCADE
+) STRICT;
+
 CREATE TABLE domains (
     name         TEXT    NOT NULL, -- A-labels in lower case
     tenant       TEXT    NOT NULL,
@@ -78,6 +88,24 @@ CREATE TABLE domains (
 
 CREATE INDEX domains_tenant_idx ON domains (tenant, position);
 
+CREATE TABLE fixed_clients (
+    tenant                    TEXT    NOT NULL,
+    id                        TEXT    NOT NULL,
+    position                  INTEGER NOT NULL,
+    name                      TEXT    NOT NULL,
+    redirect_uris             TEXT    NOT NULL, -- JSON
+    post_logout_redirect_uris TEXT    NOT NULL, -- JSON
+    authentication            TEXT    NOT NULL,
+    secret_hash               BLOB,             -- null without a secret
+    jwks                      TEXT    NOT NULL, -- public keys; empty without any
+    id_token_algorithm        TEXT    NOT NULL,
+    dpop_bound                INTEGER NOT NULL,
+    CONSTRAINT fixed_clients_pkey PRIMARY KEY (tenant, id),
+    CONSTRAINT fixed_clients_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE,
+    CONSTRAINT fixed_clients_dpop_bound_check CHECK (dpop_bound IN (0, 1)),
+    CONSTRAINT fixed_clients_secret_hash_check CHECK (length(secret_hash) = 32)
+) STRICT;
+
 CREATE TABLE grants (
     tenant       TEXT    NOT NULL,
     id           TEXT    NOT NULL,
@@ -89,7 +117,7 @@ CREATE TABLE grants (
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
     ended_at     INTEGER,          -- null while it lives
-    ended_reason TEXT    NOT NULL, ended_revision INTEGER,
+    ended_reason TEXT    NOT NULL, ended_revision INTEGER, auth_time INTEGER, acr TEXT NOT NULL DEFAULT '', amr TEXT NOT NULL DEFAULT 'null', dpop_key TEXT NOT NULL DEFAULT '',
     CONSTRAINT grants_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT grants_origin_hash_key UNIQUE (origin_hash),
     CONSTRAINT grants_origin_hash_check CHECK (length(origin_hash) = 32),
@@ -144,6 +172,29 @@ CREATE TABLE refresh_tokens (
 
 CREATE INDEX refresh_tokens_grant_idx ON refresh_tokens (tenant, grant_id);
 
+CREATE TABLE registrations (
+    tenant      TEXT    NOT NULL,
+    client_hash BLOB    NOT NULL, -- SHA-256 of the client id
+    metadata    BLOB    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    CONSTRAINT registrations_pkey PRIMARY KEY (tenant, client_hash),
+    CONSTRAINT registrations_client_hash_check CHECK (length(client_hash) = 32),
+    CONSTRAINT registrations_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE resource_servers (
+    tenant         TEXT    NOT NULL,
+    name           TEXT    NOT NULL,
+    position       INTEGER NOT NULL,
+    audiences      TEXT    NOT NULL, -- JSON
+    authentication TEXT    NOT NULL,
+    secret_hash    BLOB,             -- null without a secret
+    jwks           TEXT    NOT NULL, -- public keys; empty without any
+    CONSTRAINT resource_servers_pkey PRIMARY KEY (tenant, name),
+    CONSTRAINT resource_servers_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE,
+    CONSTRAINT resource_servers_secret_hash_check CHECK (length(secret_hash) = 32)
+) STRICT;
+
 CREATE TABLE revision (
     id    INTEGER NOT NULL,
     value INTEGER NOT NULL,
@@ -184,7 +235,7 @@ CREATE TABLE services (
     lifetime       INTEGER NOT NULL,
     credential     TEXT    NOT NULL,
     in_broad       INTEGER NOT NULL,
-    insecure       INTEGER NOT NULL,
+    insecure       INTEGER NOT NULL, dpop TEXT NOT NULL DEFAULT '',
     CONSTRAINT services_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT services_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE,
     CONSTRAINT services_audience_fkey FOREIGN KEY (tenant, audience) REFERENCES audiences (tenant, audience) ON DELETE CASCADE,
@@ -200,19 +251,20 @@ CREATE TABLE signing_keys (
     use        TEXT    NOT NULL, -- for what it signs
     algorithm  TEXT    NOT NULL,
     sealed     BLOB    NOT NULL, -- private key, sealed
-    created_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, signs_from INTEGER, removed_at INTEGER, successor TEXT, compromised INTEGER NOT NULL DEFAULT 0
+    CONSTRAINT signing_keys_compromised_check CHECK (compromised IN (0, 1)),
     CONSTRAINT signing_keys_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT signing_keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
 ) STRICT;
 
-CREATE UNIQUE INDEX signing_keys_use_algorithm_key ON signing_keys (tenant, use, algorithm);
+CREATE UNIQUE INDEX signing_keys_head_key ON signing_keys (tenant, use, algorithm) WHERE successor IS NULL;
 
 CREATE TABLE tenants (
     name      TEXT    NOT NULL,
     position  INTEGER NOT NULL, -- order of first declaration
     placement TEXT    NOT NULL, -- 'base', 'path' or the URL of an issuer on a host of its own
     title     TEXT    NOT NULL,
-    help      TEXT    NOT NULL,
+    help      TEXT    NOT NULL, clients TEXT NOT NULL DEFAULT '{}',
     CONSTRAINT tenants_pkey PRIMARY KEY (name),
     CONSTRAINT tenants_position_key UNIQUE (position)
 ) STRICT;

@@ -1,4 +1,4 @@
-package issuer_test
+package clients_test
 
 import (
 	"net/netip"
@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"signpost/oidc"
-	"signpost/oidc/issuer"
+	"signpost/oidc/clients"
 )
 
-var open = issuer.Client{ID: oidc.ClientOpen}
+var open = clients.Client{ID: oidc.ClientOpen, Kind: clients.Open}
 
 func TestR13RedirectAllowed(t *testing.T) {
 	t.Parallel()
@@ -202,9 +202,11 @@ func TestR13RedirectAllowed(t *testing.T) {
 func TestRedirectName(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
-		"http://127.0.0.1:49152/cb": "127.0.0.1:49152", "http://[::1]:8080/": "[::1]:8080", "http://127.0.0.1/a/b": "127.0.0.1",
+		"http://127.0.0.1:49152/cb": "127.0.0.1:49152", "http://[::1]:8080/": "[::1]:8080", "http://127.0.0.1/a/b": "127.0.0.1", "http://localhost": "localhost",
+		"https://mail.example.com/cb": "mail.example.com", "https://mail.example.com:8443/a:b": "mail.example.com:8443", "https://mail.example.com?x": "mail.example.com",
+		"com.example.mail:/cb": "com.example.mail:", "oc://android.opencloud.eu": "oc:",
 	} {
-		if got := issuer.RedirectName(uri); got != want {
+		if got := clients.RedirectName(uri); got != want {
 			t.Errorf("RedirectName(%q) = %q, want %q", uri, got, want)
 		}
 	}
