@@ -14,7 +14,7 @@ type patch struct {
 	name  string   // "expired-subject-token"
 	file  string   // absolute
 	guard string   // what the product does without its guard
-	tests []string // packages whose tests should notice
+	tests []string // packages whose tests should notice, and flags of go test such as -run=TestR12
 }
 
 // readPatch reads what stands above the diff. Without a Tests line the packages

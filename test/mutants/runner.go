@@ -154,12 +154,9 @@ func try(ctx context.Context, tree string, p patch) (verdict, witness string, er
 	return verdict, witness, nil
 }
 
-// test asks first the tests that should notice, then all. Vet is off: what it
-// would say about the patch is no test's merit.
+// test asks first the tests that should notice, then all, which also finds out what
+// does not compile any more. Vet is off: what it would say about the patch is no test's merit.
 func test(ctx context.Context, tree string, p patch) (verdict, witness string) {
-	if out, err := command(ctx, tree, "go", "build", "./..."); err != nil {
-		return broken, firstError(out)
-	}
 	for _, packages := range [][]string{p.tests, {"./..."}} {
 		out, err := command(ctx, tree, "go", append([]string{"test", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
 		switch {
