@@ -238,6 +238,31 @@ TestR18Rotation
 package issuer
 func TestR18Rotation() {}
 `, want: []string{"docs/rules.md names TestR18Rotation", "docs/standards.md names FuzzResource"}},
+	"rows with tests": {check: "named tests", tree: `
+-- docs/standards.md --
+| section | sentence | tests |
+| --- | --- | --- |
+| 2.1 | It MUST rotate. | ` + "`TestR18Rotation`" + ` |
+
+| text | revision |
+| --- | --- |
+| PKCE | RFC 7636 |
+-- oidc/issuer/refresh_test.go --
+package issuer
+func TestR18Rotation() {}
+`},
+	"rows without tests": {check: "named tests", tree: `
+-- docs/standards.md --
+| section | sentence | tests |
+| --- | --- | --- |
+| 2.1 | It MUST rotate. | |
+| 2.2 | It MUST end. | by reading |
+| 2.3 | ` + "`TestR18Rotation`" + ` |
+| 2.4 | It MUST be tested. | ` + "`TestR18Rotation`" + ` |
+-- oidc/issuer/refresh_test.go --
+package issuer
+func TestR18Rotation() {}
+`, want: []string{"docs/standards.md:3 has no test", "docs/standards.md:4 has no test", "docs/standards.md:5 has no test"}},
 }
 
 func TestLayoutChecks(t *testing.T) {

@@ -80,7 +80,8 @@ func checkLinks(t *tree) (problems []string) {
 	return problems
 }
 
-// checkNamedTests wants every test that the documentation takes as a proof.
+// checkNamedTests wants every test that the documentation takes as a proof, and one at
+// least in each row of a table whose last column is "tests".
 func checkNamedTests(t *tree) (problems []string) {
 	var tests []string
 	for _, s := range t.sources {
@@ -99,6 +100,7 @@ func checkNamedTests(t *tree) (problems []string) {
 				problems = append(problems, fmt.Sprintf("%s names %s, and there is no such test", name, test))
 			}
 		}
+		problems = append(problems, unprovenRows(name, t.docs[name])...)
 	}
 	return problems
 }

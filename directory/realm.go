@@ -25,8 +25,9 @@ type Realm struct {
 	at         place          // of Issuer
 	byAudience map[string]int // index of a service in Services
 	clients    map[string]FixedClient
-	tail       []byte         // of the JRD after the subject, with every link
-	links      []compiledLink // the same one by one, for rel
+	reserved   map[string]bool // of all realms; see Reserved
+	tail       []byte          // of the JRD after the subject, with every link
+	links      []compiledLink  // the same one by one, for rel
 }
 
 // Service returns the service that has the audience; of several that share it,

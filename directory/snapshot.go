@@ -59,6 +59,7 @@ func Compile(base string, tenants []Tenant, revision int64) (*Snapshot, error) {
 		return nil, err
 	}
 	s.compileProtected()
+	s.reserve()
 	return s, nil
 }
 

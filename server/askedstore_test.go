@@ -54,6 +54,10 @@ func (s *askedStore) KeepConsent(context.Context, string, string, string, string
 	return s.away("KeepConsent")
 }
 
+func (s *askedStore) ForgetConsent(context.Context, string, string, string) error {
+	return s.away("ForgetConsent")
+}
+
 func (s *askedStore) Grants(context.Context, string, string) ([]issuer.Grant, error) {
 	return nil, s.away("Grants")
 }

@@ -59,23 +59,27 @@ func (s *Server) before(c *gin.Context, r *directory.Realm, ask issuer.Ask) erro
 	if len(providers) == 0 {
 		return errNoProvider
 	}
-	asker, err := s.asker(c, r, ask)
-	if err != nil {
-		return err
+	v := web.SignIn{Organisation: organisation(r), Account: ask.Account, Failed: ask.Account && c.Query("result") == issuer.AccountFailed}
+	if !ask.Account {
+		asker, err := s.asker(c, r, ask)
+		if err != nil {
+			return err
+		}
+		v.Asker = asker
 	}
 	ticket, err := s.Issuer.Begin(c.Request.Context(), r, ask, ensureBrowser(c, r))
 	if err != nil {
 		return err
 	}
-	var choices []web.Choice
+	if !ask.Account { // there is nobody to tell
+		v.Cancel = r.URL("/authorize/cancel") + "?ticket=" + ticket
+	}
 	for _, p := range providers {
-		choices = append(choices, web.Choice{Title: p.Title, Host: host(p.Issuer), URL: r.URL("/sign-in/"+p.Name) + "?ticket=" + ticket})
+		v.Choices = append(v.Choices, web.Choice{Title: p.Title, Host: host(p.Issuer), URL: r.URL("/sign-in/"+p.Name) + "?ticket=" + ticket})
 	}
 	s.renderIn(c, http.StatusOK, ask.UILocales, "", func(b *bytes.Buffer, lang string) error {
-		return s.Pages.SignIn(b, lang, web.SignIn{
-			Asker: asker, Organisation: organisation(r), Choices: choices,
-			Permissions: permissions(r, ask.Scope, lang), Cancel: r.URL("/authorize/cancel") + "?ticket=" + ticket,
-		})
+		v.Permissions = permissions(r, ask.Scope, lang)
+		return s.Pages.SignIn(b, lang, v)
 	})
 	return nil
 }
@@ -107,7 +111,16 @@ func (s *Server) tellClient(c *gin.Context, r *directory.Realm, err error) error
 	}
 	s.Log.Log(c.Request.Context(), level, "denied", "request_id", requestID(c), "route", c.FullPath(),
 		"code", denied.Err.Code, "err", denied.Err.Cause)
-	c.Redirect(http.StatusSeeOther, denied.RedirectError(r.Issuer))
+	to := denied.RedirectError(r.Issuer)
+	if denied.Confirm {
+		s.renderIn(c, http.StatusBadRequest, denied.Ask.UILocales, "", func(b *bytes.Buffer, lang string) error {
+			return s.Pages.Problem(b, lang, web.Problem{
+				Title: web.ProblemBadRequest, RequestID: requestID(c), Help: r.Help, Back: to, BackHost: host(to),
+			})
+		})
+		return nil
+	}
+	c.Redirect(http.StatusSeeOther, to)
 	return nil
 }
 

@@ -102,7 +102,7 @@ func (s *Server) asker(c *gin.Context, r *directory.Realm, a issuer.Ask) (web.As
 		to.Kind, to.Name = web.AskerRegistered, client.Name
 	case clients.URL:
 		to.Kind, to.Name = web.AskerUnproved, client.Host
-		if client.Proved(a.RedirectURI) {
+		if client.Proved(a.RedirectURI, a.Authenticated) {
 			to.Kind = web.AskerProved
 		}
 	}

@@ -324,9 +324,8 @@ func TestR16DeviceSignedInAsSomebodyElse(t *testing.T) {
 	}
 }
 
-// Who goes back, or is refused by the identity provider, comes to the page at the end;
-// nothing is decided, and the same browser may begin again.
-func TestR16DeviceSignInBrokenOff(t *testing.T) {
+// Who goes back before the identity provider has said no to the device.
+func TestR16CancelledDeviceIsDenied(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t)
 	d := newDevice(t, s.URL)
@@ -340,7 +339,21 @@ func TestR16DeviceSignInBrokenOff(t *testing.T) {
 		}
 	}
 	b.get(cancel).endsWith(t, "denied")
+	d.poll(oidc.CodeAccessDenied)
+}
+
+// Who is refused by the identity provider comes to the page at the end; nothing is
+// decided, and the same browser may begin again.
+func TestR16DeviceSignInBrokenOff(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	d := newDevice(t, s.URL)
+	b := newBrowser(t)
+	b.enters(d, d.UserCode)
+	s.IDP.Deny(oidc.CodeAccessDenied)
+	b.get(upstreamLink(t, b.decides(d, "allow"))).endsWith(t, "denied")
 	d.poll(oidc.CodeAuthorizationPending)
+	s.IDP.Deny("")
 	ticket, _ := b.toDeviceConsent(d)
 	b.allows(d, ticket, "allow").endsWith(t, "allowed")
 }

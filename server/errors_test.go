@@ -64,6 +64,7 @@ var elsewhere = map[string]string{
 	"store.ErrNewer":         "stops the start",
 	"store.ErrNoBackup":      "the command line's alone",
 	"issuer.ErrUnvouched":    "the issuer turns it into ErrGone",
+	"issuer.ErrNoSession":    "shows the way in to the person's own page",
 	"store.ErrKey":           "stops the start",
 	"store.ErrOlder":         "stops the start",
 }

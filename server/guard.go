@@ -196,8 +196,18 @@ func ensureBrowser(c *gin.Context, r *directory.Realm) string {
 	_, _ = rand.Read(b[:]) // never fails, see newRequestID
 	value := base64.RawURLEncoding.EncodeToString(b[:])
 	name, secure := browserCookie(r)
-	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // G124: Secure is off on loopback http only, where browsers would not send it
-		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
-	})
+	setCookie(c, name, value, secure)
 	return value
+}
+
+// setCookie gives the browser a cookie that no script reads, until it is closed; an empty value takes
+// it away.
+func setCookie(c *gin.Context, name, value string, secure bool) {
+	cookie := http.Cookie{ //nolint:gosec // G124: Secure is off on loopback http only, where browsers would not send it
+		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
+	}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(c.Writer, &cookie)
 }

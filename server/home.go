@@ -12,7 +12,7 @@ import (
 
 // home is what a person sees who opens an issuer's address.
 func (s *Server) home(c *gin.Context, r *directory.Realm) error {
-	v := web.Home{Declared: true, Organisation: organisation(r), Issuer: r.Issuer}
+	v := web.Home{Declared: true, Organisation: organisation(r), Issuer: r.Issuer, Account: r.URL("/account")}
 	if len(r.Domains) > 0 {
 		v.Address = "alice@" + r.Domains[0].Name
 	}

@@ -13,7 +13,8 @@ import (
 
 // logout ends the browser's session: what it has begun here and not finished. Who has
 // not proved to be a client is not believed, and the person is asked (R28). Programs stay
-// signed in: those sign-ins are grants, which only /revoke and an administrator end.
+// signed in: those sign-ins are grants, which only /revoke, the person's own page and an
+// administrator end.
 func (s *Server) logout(c *gin.Context, r *directory.Realm) error {
 	q, err := query(c)
 	if err != nil {
@@ -41,15 +42,17 @@ func (s *Server) farewell(c *gin.Context, r *directory.Realm, q url.Values) erro
 	case err != nil:
 		return err
 	case !bye.Proved:
-		s.renderLogout(c, web.Logout{Organisation: organisation(r), Action: r.URL("/logout")})
+		s.renderLogout(c, web.Logout{Organisation: organisation(r), Account: r.URL("/account"), Action: r.URL("/logout")})
 		return nil
 	}
-	endBrowser(c, r)
+	if err := s.endBrowser(c, r); err != nil {
+		return err
+	}
 	if bye.Location != "" {
 		c.Redirect(http.StatusSeeOther, bye.Location)
 		return nil
 	}
-	s.renderLogout(c, web.Logout{Organisation: organisation(r), Done: true})
+	s.renderLogout(c, web.Logout{Organisation: organisation(r), Account: r.URL("/account"), Done: true})
 	return nil
 }
 
@@ -59,10 +62,19 @@ func (s *Server) logoutAnswer(c *gin.Context, r *directory.Realm) error {
 	if c.Request.PostForm.Get("decision") != web.DecisionEnd {
 		return errBadForm
 	}
-	if browser(c, r) != "" {
-		endBrowser(c, r)
+	if browser(c, r) == "" && session(c, r) == "" {
+		s.renderLogout(c, web.Logout{Organisation: organisation(r), Account: r.URL("/account"), Done: true})
+		return nil
 	}
-	s.renderLogout(c, web.Logout{Organisation: organisation(r), Done: true})
+	return s.signOut(c, r)
+}
+
+// signOut ends the browser's session and says so.
+func (s *Server) signOut(c *gin.Context, r *directory.Realm) error {
+	if err := s.endBrowser(c, r); err != nil {
+		return err
+	}
+	s.renderLogout(c, web.Logout{Organisation: organisation(r), Account: r.URL("/account"), Done: true})
 	return nil
 }
 
@@ -70,11 +82,16 @@ func (s *Server) renderLogout(c *gin.Context, v web.Logout) {
 	s.render(c, http.StatusOK, "", func(b *bytes.Buffer, lang string) error { return s.Pages.Logout(b, lang, v) })
 }
 
-// endBrowser takes the cookie away. Sign-ins that were begun are bound to it: without it
-// they cannot be gone on with, and the cache forgets them in its time.
-func endBrowser(c *gin.Context, r *directory.Realm) {
-	name, secure := browserCookie(r)
-	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // G124: as in ensureBrowser
-		Name: name, Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
-	})
+// endBrowser ends the session at the person's own page and takes the cookies away. Sign-ins
+// that were begun are bound to theirs: without it they cannot be gone on with, and the cache forgets
+// them in its time.
+func (s *Server) endBrowser(c *gin.Context, r *directory.Realm) error {
+	if err := s.Issuer.EndSession(c.Request.Context(), r, session(c, r)); err != nil {
+		return err
+	}
+	for _, cookie := range []func(*directory.Realm) (string, bool){browserCookie, sessionCookie} {
+		name, secure := cookie(r)
+		setCookie(c, name, "", secure)
+	}
+	return nil
 }

@@ -63,6 +63,22 @@ func subject(t testing.TB, a answer) any {
 	return id["sub"]
 }
 
+// TestR17PinnedAgainstAnotherAccount: somebody else who has an account here as well is
+// not taken for the one of the hint, and keeps what they had.
+func TestR17PinnedAgainstAnotherAccount(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	hint := signedIn(t, s.URL, nil).IDToken
+	s.IDP.SignInAs("b2")
+	bob := signedIn(t, s.URL, nil)
+
+	told := newBrowser(t).asks(authorizeURL(s.URL, set("id_token_hint", hint)))
+	if told.Get("error") != oidc.CodeLoginRequired || told.Has("code") {
+		t.Errorf("signed in to another account: the client was told %v, want login_required", told)
+	}
+	alive(t, s.URL, bob, "a refused sign-in")
+}
+
 // TestR17SecondTryIsTheLast: the link of the first try begins nothing more, and the second
 // try is bound to the browser as the first is.
 func TestR17SecondTryIsTheLast(t *testing.T) {

@@ -80,7 +80,10 @@ func refused(c *gin.Context, r *directory.Realm, scheme, need string, err error)
 // that was used.
 func challenge(c *gin.Context, r *directory.Realm, used, need, code string) {
 	for _, scheme := range []string{oidc.Bearer, oidc.DPoP} {
-		value := fmt.Sprintf("%s resource_metadata=%q", scheme, resourceMetadataURL(r))
+		value := scheme + ` realm="signpost"`
+		if endpoint(c) == oidc.ConfigurationPath { // the one that has a document about itself (RFC 9728, section 3.3)
+			value = fmt.Sprintf("%s resource_metadata=%q", scheme, resourceMetadataURL(r))
+		}
 		if scheme == oidc.DPoP {
 			value += fmt.Sprintf(", algs=%q", strings.Join(dpop.Algorithms(), " "))
 		}

@@ -11,6 +11,7 @@ import (
 // revoke ends the sign-in that a client's token belongs to. The answer is the same whether
 // the token meant anything here or not (RFC 7009, section 2.2).
 func (s *Server) revoke(c *gin.Context, r *directory.Realm) error {
+	c.Header(nonceHeader, s.Issuer.Proofs.Nonce(r.Name))
 	f, err := form(c)
 	if err != nil {
 		return err

@@ -4,9 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	"signpost/directory"
+	"signpost/internal/servertest"
 	"signpost/oidc"
 	"signpost/oidc/issuer"
 	"signpost/server"
@@ -36,8 +39,8 @@ func TestRFC7009Section2RevokingEndsTheGrant(t *testing.T) {
 	t.Parallel()
 	s := startPrograms(t)
 	for name, which := range map[string]func(in answer) string{
-		"refresh token":      func(in answer) string { return in.RefreshToken },
-		"broad access token": func(in answer) string { return in.AccessToken },
+		"refresh token":              func(in answer) string { return in.RefreshToken },
+		"token for the issuer alone": func(in answer) string { return forTheIssuer(t, s.URL, in) },
 		"a refresh token that was replaced": func(in answer) string {
 			token(t, s.URL, refreshForm(in.RefreshToken))
 			return in.RefreshToken
@@ -51,6 +54,18 @@ func TestRFC7009Section2RevokingEndsTheGrant(t *testing.T) {
 		alive(t, s.URL, other, "another sign-in was revoked")
 		isRevoked(t, revoked(t, s.URL, form)) // again: nothing is wrong with that
 	}
+}
+
+// forTheIssuer is an access token of a sign-in that no service takes.
+func forTheIssuer(t testing.TB, issuer string, in answer) string {
+	t.Helper()
+	form := refreshForm(in.RefreshToken)
+	form.Set("resource", issuer)
+	a := token(t, issuer, form)
+	if _, payload := claims(t, a.AccessToken); payload["aud"] != issuer {
+		t.Fatalf("a token with resource=%s is for %v", issuer, payload["aud"])
+	}
+	return a.AccessToken
 }
 
 // TestRFC7009Section2_2UnknownTokensAreNoError: the client has what it wants.
@@ -70,7 +85,7 @@ func TestRFC7009Section2_1OnlyTheOwnClientRevokes(t *testing.T) {
 	t.Parallel()
 	s := startPrograms(t)
 	in := signedIn(t, s.URL, nil)
-	for name, presented := range map[string]string{"refresh token": in.RefreshToken, "access token": in.AccessToken} {
+	for name, presented := range map[string]string{"refresh token": in.RefreshToken, "access token": forTheIssuer(t, s.URL, in)} {
 		form := url.Values{"client_id": {"shop"}, "token": {presented}}
 		tokenError(t, name, revoked(t, s.URL, form), http.StatusBadRequest, oidc.CodeInvalidGrant)
 	}
@@ -104,6 +119,43 @@ func TestRFC7009Section2_2_1NarrowTokensAreNotRevoked(t *testing.T) {
 		tokenError(t, audience, revoked(t, s.URL, giveBack(narrow.AccessToken)), http.StatusBadRequest, oidc.CodeUnsupportedTokenType)
 	}
 	alive(t, s.URL, in, "its narrow tokens were revoked")
+}
+
+// TestRFC7009Section2_2_1BroadTokensOfServicesAreNotRevoked: a service that takes the broad
+// token could sign its people out with it as well.
+func TestRFC7009Section2_2_1BroadTokensOfServicesAreNotRevoked(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	declare(t, s, strings.Replace(s.Declaration(), `scope:calendars"]`, `scope:calendars"], in_broad: true`, 1), func(now *directory.Snapshot) bool {
+		r, _ := now.Realm(servertest.Tenant)
+		return slices.ContainsFunc(r.Services, func(s directory.Service) bool { return s.InBroad })
+	})
+	in := signedIn(t, s.URL, nil)
+	if _, payload := claims(t, in.AccessToken); len(payload["aud"].([]any)) != 2 {
+		t.Fatalf("the broad token is for %v, want the issuer and a service", payload["aud"])
+	}
+	tokenError(t, "broad token", revoked(t, s.URL, giveBack(in.AccessToken)), http.StatusBadRequest, oidc.CodeUnsupportedTokenType)
+	alive(t, s.URL, in, "its broad token was revoked")
+}
+
+// TestRFC9449RevokingABoundTokenNeedsItsKey: who has stolen it ends nothing.
+func TestRFC9449RevokingABoundTokenNeedsItsKey(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	owner, thief := newProver(t, s), newProver(t, s)
+	in := owner.signedIn(s.URL, nil)
+	thief.learn(s.URL)
+	form := giveBack(in.AccessToken)
+	by := func(p *prover) edit { return header("DPoP", p.proof(http.MethodPost, s.URL+"/revoke", "")) }
+	tokenError(t, "without a proof", revoked(t, s.URL, form), http.StatusBadRequest, oidc.CodeInvalidDPoPProof)
+	tokenError(t, "by another key", revoked(t, s.URL, form, by(thief)), http.StatusBadRequest, oidc.CodeInvalidDPoPProof)
+	if a := owner.token(s.URL, refreshForm(in.RefreshToken)); a.Status != http.StatusOK {
+		t.Errorf("refresh after the thief came: %d %s, want 200", a.Status, a.Error)
+	}
+	isRevoked(t, revoked(t, s.URL, form, by(owner)))
+	if a := owner.token(s.URL, refreshForm(in.RefreshToken)); a.Error != oidc.CodeInvalidGrant {
+		t.Errorf("refresh after its owner revoked it: %d %s, want invalid_grant", a.Status, a.Error)
+	}
 }
 
 // TestRFC7009Section2_3CrossOrigin: clients that are web pages can revoke.
@@ -165,16 +217,14 @@ func TestR7EveryKindOnlyWhereItBelongs(t *testing.T) {
 			}
 		}
 	}
-	// Revoking at last: none but these two end anything, each its own grant.
-	for _, kind := range []string{"ID token", "for Dovecot", "narrow", "RS256", "foreign ID", "foreign broad", "foreign refresh", "foreign narrow"} {
+	// Revoking at last: none but one ends anything.
+	for _, kind := range []string{"broad", "ID token", "for Dovecot", "narrow", "RS256", "foreign ID", "foreign broad", "foreign refresh", "foreign narrow"} {
 		revoked(t, s.URL, giveBack(kinds[kind]))
 	}
 	alive(t, s.URL, in, "revoking what does not speak for it")
 	alive(t, s.OtherURL(), far, "revoking at another tenant")
-	for _, kind := range []string{"broad", "refresh"} {
-		isRevoked(t, revoked(t, s.URL, giveBack(kinds[kind])))
-		ended(t, s.URL, in, "revoking its "+kind+" token")
-	}
+	isRevoked(t, revoked(t, s.URL, giveBack(kinds["refresh"])))
+	ended(t, s.URL, in, "revoking its refresh token")
 }
 
 // TestRFC7009Section2_2_1Unavailable: 503 says that the token still lives, so nothing may

@@ -51,6 +51,8 @@ func (s *Server) routes(e *gin.Engine) {
 		programs(i, "/revoke", s.oauth(s.limited(s.revoke)), http.MethodPost)                            // C RFC 7009, section 2
 		i.GET("/logout", s.page(s.limited(s.logout)))                                                    // P OpenID Connect RP-Initiated Logout 1.0
 		i.POST("/logout", s.page(s.limited(s.logoutForm)))                                               // P the same by form, and the person's answer
+		i.GET("/account", s.page(s.limited(s.account)))                                                  // P the person's own page: programs with access
+		i.POST("/account", s.page(s.sameOrigin(s.limited(s.accountForm))))                               // P an end to them (R27)
 
 		// Answer.
 		programs(i, oidc.ConfigurationPath, s.resource(oidc.ScopeOpenID, s.configuration), http.MethodGet, http.MethodHead) // C the person's own services

@@ -90,6 +90,8 @@ func (s *Server) cameBack(c *gin.Context, r *directory.Realm, p directory.Identi
 		return err
 	case next.State != "":
 		return s.toProvider(c, r, next.State, next.SignIn)
+	case next.Session != "":
+		return s.toAccount(c, r, next.Session)
 	case next.Location != "":
 		c.Redirect(http.StatusSeeOther, next.Location)
 	default:
@@ -123,7 +125,7 @@ func providerRefused(code string) *oidc.Error {
 	case oidc.CodeAccessDenied:
 		return oidc.E(code, "the identity provider or the person said no")
 	case oidc.CodeLoginRequired, oidc.CodeInteractionRequired, oidc.CodeConsentRequired, "account_selection_required":
-		return oidc.E(oidc.CodeLoginRequired, "the identity provider wants the person to sign in")
+		return issuer.SignInNeeded()
 	case oidc.CodeTemporarilyUnavailable:
 		return oidc.E(code, "the identity provider is not available; try again in a moment")
 	}

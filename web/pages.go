@@ -1,5 +1,5 @@
 // Package web is what people see: the page before the identity provider, the
-// consent after it, the pages of a device (RFC 8628, section 3.3), the page that
+// consent after it, the pages of a device (RFC 8628, section 3.3), the person's own page, the one that
 // says what went wrong, and the one at an issuer's root. It holds templates, one stylesheet and the words of every
 // language, all embedded, and writes whole pages: it knows nothing of HTTP
 // requests. The pages need no script, no inline style and nothing from another
@@ -22,7 +22,7 @@ import (
 var templateFiles embed.FS
 
 // names of the page templates; each file defines "title" and "main".
-var names = []string{"signin", "consent", "problem", "home", "logout", "device", "device_confirm", "device_done"}
+var names = []string{"signin", "consent", "problem", "home", "logout", "device", "device_confirm", "device_done", "account"}
 
 // Pages writes the pages in every language. Its methods are safe for concurrent use.
 type Pages struct {
@@ -75,6 +75,8 @@ func (p *Pages) parse(lang, name string) (*template.Template, error) {
 		"domains":  p.words[lang].domains,
 		"ago":      p.words[lang].ago,
 		"draw":     draw,
+		"day":      p.words[lang].day,
+		"program":  p.words[lang].program,
 	}
 	return template.New(name).Funcs(funcs).ParseFS(templateFiles,
 		"templates/layout.html", "templates/parts.html", "templates/"+name+".html")

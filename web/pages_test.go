@@ -56,9 +56,33 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 	done := func(v web.DeviceDone) func(io.Writer, string) error {
 		return func(w io.Writer, lang string) error { return p.DeviceDone(w, lang, v) }
 	}
+	account := func(v web.Account) func(io.Writer, string) error {
+		return func(w io.Writer, lang string) error { return p.Account(w, lang, v) }
+	}
+	march := time.Date(2026, time.March, 6, 23, 30, 0, 0, time.UTC)
+	held := func(id string, a web.Asker) web.Program {
+		return web.Program{Grant: id, Asker: a, Permissions: permissions, Offline: true, Since: march, LastUsed: march.Add(time.Hour)}
+	}
+	once := held("grant-once", program)
+	once.Permissions, once.Offline = nil, false
+	all := []web.Program{
+		held("grant-open", open), once, held("grant-registered", web.Asker{Kind: web.AskerRegistered, Name: "My Mailer"}),
+		held("grant-proved", web.Asker{Kind: web.AskerProved, Name: "Example Cloud"}), held("grant-unproved", web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test"}),
+		held("grant-gone", web.Asker{Kind: web.AskerGone, Name: "Example Old"}),
+	}
+	mine := func(v web.Account) func(io.Writer, string) error {
+		v.Organisation, v.Provider, v.Action, v.Token = organisation, "Example staff", "/account", "token-1"
+		return account(v)
+	}
 	return map[string]func(io.Writer, string) error{
-		"logout":                 logout(web.Logout{Organisation: organisation, Action: "/logout"}),
-		"logout, done":           logout(web.Logout{Organisation: organisation, Done: true}),
+		"account":                mine(web.Account{Person: "Alice Example", Address: "alice@example.test", Programs: all}),
+		"account, one":           mine(web.Account{Address: "alice@example.test", Programs: all[:1], Ended: web.EndedOne, EndedProgram: program}),
+		"account, none":          mine(web.Account{Address: "alice@example.test", Ended: web.EndedAll}),
+		"account, nothing":       mine(web.Account{Address: "alice@example.test", Ended: web.EndedNothing}),
+		"sign-in, account":       signIn(web.SignIn{Account: true, Organisation: organisation, Choices: []web.Choice{staff, students}}),
+		"sign-in, failed":        signIn(web.SignIn{Account: true, Failed: true, Organisation: organisation, Choices: []web.Choice{staff}}),
+		"logout":                 logout(web.Logout{Organisation: organisation, Account: "/account", Action: "/logout"}),
+		"logout, done":           logout(web.Logout{Organisation: organisation, Account: "/account", Done: true}),
 		"sign-in, open client":   signIn(web.SignIn{Asker: open, Organisation: organisation, Choices: []web.Choice{staff}, Permissions: permissions, Cancel: "/authorize/cancel?ticket=x"}),
 		"sign-in, two providers": signIn(web.SignIn{Asker: program, Organisation: many, Choices: []web.Choice{staff, students}, Permissions: permissions, Cancel: "/c"}),
 		"sign-in, nothing to do": signIn(web.SignIn{Asker: site, Organisation: organisation}),
@@ -79,7 +103,7 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 		"device, failed":         done(web.DeviceDone{Organisation: organisation, Result: "else"}),
 		"problem":                problem(web.Problem{Title: web.ProblemExpired, RequestID: "7f3kq9m2xw", Help: "https://help.example.test/"}),
 		"problem, least":         problem(web.Problem{Title: web.ProblemNotFound}),
-		"home":                   home(web.Home{Organisation: organisation, Declared: true, Issuer: "https://id.example.test", Address: "alice@example.test"}),
+		"home":                   home(web.Home{Organisation: organisation, Account: "/account", Declared: true, Issuer: "https://id.example.test", Address: "alice@example.test"}),
 		"home, without address":  home(web.Home{Organisation: many, Declared: true, Issuer: "https://id.example.test"}),
 		"home, nothing declared": home(web.Home{Issuer: "https://id.example.test"}),
 	}
@@ -226,8 +250,8 @@ func TestPagesNeedNoInlineCode(t *testing.T) {
 		served = append(served, a.Path)
 	}
 	allowed := []string{
-		"a", "bdi", "body", "button", "circle", "code", "dd", "dl", "dt", "footer", "form", "h1", "h2", "head", "header", "html",
-		"img", "input", "label", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "svg", "title", "ul", "div",
+		"a", "bdi", "body", "button", "circle", "code", "dd", "details", "dl", "dt", "footer", "form", "h1", "h2", "h3", "head", "header", "html",
+		"img", "input", "label", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "summary", "svg", "title", "ul", "div",
 	}
 	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
 		for _, n := range elements(tree, "") {

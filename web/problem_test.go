@@ -62,7 +62,7 @@ func TestHomeLeadsToThePublicDocuments(t *testing.T) {
 		href, _ := attribute(a, "href")
 		got = append(got, href)
 	}
-	want := "https://id.example.test/scopes https://id.example.test/.well-known/openid-configuration"
+	want := "/account https://id.example.test/scopes https://id.example.test/.well-known/openid-configuration"
 	if strings.Join(got, " ") != want {
 		t.Errorf("links = %q, want %q", got, want)
 	}

@@ -13,6 +13,8 @@ const (
 	AskerProved = "proved"
 	// AskerUnproved is a client that only says so.
 	AskerUnproved = "unproved"
+	// AskerGone is a client that got access and is switched off or gone.
+	AskerGone = "gone"
 )
 
 // Asker is who wants to be let in. One of another Kind, or without a name, is shown
@@ -56,7 +58,9 @@ type Permission struct {
 // what it will open, so that nobody types one provider's password into
 // another's page. It has no password field.
 type SignIn struct {
-	Asker        Asker
+	Account      bool  // nobody asks: the person signs in to their own page
+	Failed       bool  // with Account: an attempt was broken off
+	Asker        Asker // not with Account
 	Organisation Organisation
 	Choices      []Choice
 	Permissions  []Permission
@@ -85,6 +89,7 @@ const DecisionAllow = "allow"
 // that it has ended. It says what goes on. Its form posts "decision" to Action.
 type Logout struct {
 	Organisation Organisation
+	Account      string // the person's own page: https, http or a path; anything else is not made a link
 	Action       string // https, http or a path; anything else posts to the page's own address
 	Done         bool   // it has ended; there is no form
 }
@@ -98,6 +103,8 @@ type Problem struct {
 	Title     string // key of the list below; an unknown one is shown as ProblemInternal
 	RequestID string
 	Help      string // the organisation's help URL; may be empty
+	Back      string // where the browser goes on if the person wants it: https; anything else is not made a link
+	BackHost  string // its host, in A-label form
 }
 
 // Keys of problems.
@@ -124,6 +131,7 @@ const (
 // and, while nothing is declared, for the operator.
 type Home struct {
 	Organisation Organisation
+	Account      string // the person's own page: https, http or a path; anything else is not made a link
 	Declared     bool   // false: the installation has no tenant yet
 	Issuer       string // without a trailing slash; the public documents are below it
 	Address      string // an address as its people would type it: "alice@example.com"

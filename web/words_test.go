@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -37,6 +38,12 @@ func keysInTemplates(t *testing.T) []string {
 	}
 	for _, result := range []string{DeviceAllowed, DeviceDenied, DeviceFailed} {
 		keys = append(keys, "device."+result+".title", "device."+result+".what", "device."+result+".next")
+	}
+	for _, kind := range []string{AskerOpen, AskerNamed, AskerUnproved, AskerRegistered, AskerGone} {
+		keys = append(keys, "account.program."+kind)
+	}
+	for month := range 12 {
+		keys = append(keys, fmt.Sprintf("date.%d", month+1))
 	}
 	return append(keys, "device.ago.moment", "device.ago.minute", "device.ago.minutes")
 }

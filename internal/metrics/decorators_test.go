@@ -149,6 +149,7 @@ func (f failing) Consent(context.Context, string, string, string) (string, error
 func (f failing) KeepConsent(context.Context, string, string, string, string, time.Time) error {
 	return f.err
 }
+func (f failing) ForgetConsent(context.Context, string, string, string) error    { return f.err }
 func (f failing) Grants(context.Context, string, string) ([]issuer.Grant, error) { return nil, f.err }
 func (f failing) EndGrants(context.Context, string, string, string, string, time.Time) (int, error) {
 	return 0, f.err

@@ -66,6 +66,11 @@ func (s observedStore) KeepConsent(ctx context.Context, tenant, accountID, clien
 	return s.Store.KeepConsent(ctx, tenant, accountID, clientID, granted, now)
 }
 
+func (s observedStore) ForgetConsent(ctx context.Context, tenant, accountID, clientID string) (err error) {
+	defer s.ended(ctx, "forget_consent", time.Now(), &err)
+	return s.Store.ForgetConsent(ctx, tenant, accountID, clientID)
+}
+
 func (s observedStore) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, refresh []byte) (err error) {
 	defer s.ended(ctx, "create_grant", time.Now(), &err)
 	return s.Store.CreateGrant(ctx, tenant, g, refresh)

@@ -85,9 +85,15 @@ func (l *Log) String() string {
 	return string(l.lines)
 }
 
-// Start runs a server until the test ends. Every change may put something in the place of the
-// ordinary.
-func Start(t testing.TB, changes ...func(*service.Parts)) *Server {
+// Option puts something in the place of the ordinary.
+type Option func(*service.Parts)
+
+// Fetch reads what URL ids of clients name, in the place of a client that reaches the public
+// internet alone.
+func Fetch(c *http.Client) Option { return func(p *service.Parts) { p.Fetch = c } }
+
+// Start runs a server until the test ends.
+func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -107,8 +113,8 @@ func Start(t testing.TB, changes ...func(*service.Parts)) *Server {
 	}
 	s.Apply(t, s.Declaration())
 	parts := service.Parts{Now: s.Clock.Now, Generate: keystest.Generator(), Watch: 20 * time.Millisecond}
-	for _, change := range changes {
-		change(&parts)
+	for _, option := range options {
+		option(&parts)
 	}
 	s.Service, err = service.Open(t.Context(), s.Config, service.Logger(s.Config, s.Log), parts)
 	if err != nil {

@@ -59,7 +59,8 @@ type EndOptions struct {
 }
 
 // EndGrants ends sign-ins with everything made from them, beside a running service,
-// which refuses them within a second (R26), and returns how many there were. ErrNoTenant,
+// which refuses them within a second (R26), and returns how many there were. It forgets
+// first what the person allowed these programs, so that they ask again (R12). ErrNoTenant,
 // ErrNoAccount, ErrNoGrant.
 func EndGrants(ctx context.Context, c Config, o EndOptions) (ended int, err error) {
 	if o.Now == nil {
@@ -87,6 +88,9 @@ func endOne(ctx context.Context, db *store.Store, o EndOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := db.ForgetConsent(ctx, o.Tenant, g.AccountID, g.ClientID); err != nil {
+		return err
+	}
 	now := o.Now()
 	if err := db.EndGrant(ctx, o.Tenant, o.Grant, reasonAdministrator, now); err != nil {
 		return err
@@ -97,6 +101,9 @@ func endOne(ctx context.Context, db *store.Store, o EndOptions) error {
 func endAllOf(ctx context.Context, db *store.Store, o EndOptions) (ended int, err error) {
 	account, err := accountNamed(ctx, db, o.Tenant, o.Address)
 	if err != nil {
+		return 0, err
+	}
+	if err := db.ForgetConsent(ctx, o.Tenant, account, o.Client); err != nil {
 		return 0, err
 	}
 	now := o.Now()

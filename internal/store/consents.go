@@ -45,3 +45,17 @@ func (s *Store) KeepConsent(ctx context.Context, tenant, accountID, clientID, gr
 	}
 	return nil
 }
+
+// ForgetConsent drops what is remembered of one client or, with an empty clientID, of all.
+func (s *Store) ForgetConsent(ctx context.Context, tenant, accountID, clientID string) error {
+	err := s.change(ctx, func(tx *transaction) error {
+		_, err := tx.ExecContext(ctx, `
+			DELETE FROM consents WHERE tenant = $1 AND account_id = $2 AND ($3 = '' OR client_id = $3)`,
+			tenant, accountID, clientID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget consents of account %q: %w", accountID, err)
+	}
+	return nil
+}

@@ -2,10 +2,6 @@ package clients
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -28,7 +24,6 @@ const (
 	maxAssertedID = 256     // of "jti"; a UUID has 36 characters
 	assertionLife = 10 * time.Minute
 	leeway        = 30 * time.Second // of the client's clock
-	maxKeys       = 10               // that are tried
 )
 
 // AssertionAlgorithms returns the algorithms that assertions may be signed with, for
@@ -67,15 +62,17 @@ func (c *Clients) checkAssertion(ctx context.Context, s shown, h holder) error {
 	return c.once(ctx, h, claims, now)
 }
 
-// verified returns the claims of an assertion that one of the client's keys signed.
+// verified returns the claims of an assertion that one of the client's keys signed. Who has
+// no key that fits is refused after as long: the time must not tell who exists.
 func verified(assertion string, h holder) (jwt.Claims, error) {
-	var claims jwt.Claims
 	token, err := parseAssertion(assertion)
 	if err != nil {
-		return claims, err
+		return jwt.Claims{}, err
 	}
-	for _, key := range candidates(keysOf([]byte(h.jwks)), token.Headers[0]) {
-		if err := token.Claims(key.Key, &claims); err == nil {
+	keys, own := tried(h.jwks, token.Headers[0])
+	for _, key := range keys {
+		var claims jwt.Claims
+		if err := token.Claims(key.Key, &claims); err == nil && own {
 			return claims, nil
 		}
 	}
@@ -111,41 +108,6 @@ func claimedSubject(assertion string) string {
 		return ""
 	}
 	return claims.Subject
-}
-
-// candidates are the client's keys that may have signed: by their name if the header has
-// one, and of the algorithm's kind.
-func candidates(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
-	var fitting []jose.JSONWebKey
-	for _, k := range keys {
-		named := header.KeyID == "" || k.KeyID == "" || k.KeyID == header.KeyID
-		signs := k.Use == "" || k.Use == "sig"
-		own := k.Algorithm == "" || k.Algorithm == header.Algorithm
-		if named && signs && own && fits(k.Key, header.Algorithm) && len(fitting) < maxKeys {
-			fitting = append(fitting, k)
-		}
-	}
-	return fitting
-}
-
-// Bits of RSA keys: fewer are not safe (RFC 7518, section 3.3), more are only slow.
-const (
-	minRSA = 2048
-	maxRSA = 4096
-)
-
-// fits reports whether a public key is of the algorithm's kind and size.
-func fits(key any, algorithm string) bool {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		return algorithm == string(jose.ES256) && k.Curve == elliptic.P256()
-	case ed25519.PublicKey:
-		return algorithm == string(jose.EdDSA)
-	case *rsa.PublicKey:
-		bits := k.N.BitLen()
-		return (algorithm == string(jose.RS256) || algorithm == string(jose.PS256)) && bits >= minRSA && bits <= maxRSA
-	}
-	return false
 }
 
 // once marks an assertion as used until it has ended (RFC 7523, section 3). If the mark is lost

@@ -4,7 +4,9 @@
 // id is the URL of their metadata (draft-ietf-oauth-client-id-metadata-document, R15). It finds
 // them, says which redirect URIs are theirs, checks their credentials and those
 // of resource servers, and keeps to the tenant's policy: a client that is
-// switched off is unknown.
+// switched off is unknown. Strangers choose what is read at URLs: it is bounded in size,
+// time, number and in what it costs to check, and a document that was good counts
+// for up to a day after its own time if its host gives no other.
 package clients
 
 import (
@@ -14,7 +16,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -28,7 +29,8 @@ var (
 	// ErrUnknown means that there is no such client in this tenant, or that it is
 	// switched off; both look alike. Show it to the person, redirect nowhere.
 	ErrUnknown = errors.New("clients: unknown client")
-	// ErrUnavailable means that what describes the client cannot be read just now. Try again later.
+	// ErrUnavailable means that what describes the client cannot be read just now. Try again
+	// later; it says nothing against the client.
 	ErrUnavailable = errors.New("clients: client cannot be looked up")
 )
 
@@ -84,11 +86,12 @@ type Marks interface {
 }
 
 // Documents keeps what URL ids said, for this process alone, and counts how often
-// hosts were asked. Strangers fill it: keep it apart from what must not be pushed out.
+// hosts were asked. It must drop by itself what there is no room for. Strangers fill it: keep it apart from what must not be pushed out.
 // Implemented by internal/cache, Memory.
 type Documents interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	Delete(ctx context.Context, key string) error
 	Allow(ctx context.Context, key string, limit int, span time.Duration) (ok bool, wait time.Duration, err error)
 }
 
@@ -103,16 +106,36 @@ type Clients struct {
 	Now       func() time.Time
 
 	flights  singleflight.Group // by URL id
-	fetching atomic.Int32       // documents that are being read
+	fetching slots              // of documents that are being read
 }
 
 // Find returns a tenant's client by its id: ErrUnknown, ErrUnavailable. The tenant's
-// policy is applied here and nowhere else, so that a client that is switched off is gone at every endpoint.
+// policy is applied here and in Recall and nowhere else: a client that is switched off is gone
+// at once wherever one of the two is asked, which is wherever a client comes by itself. What
+// it was given before opens the places that ask neither until it expires. A client that takes
+// the document at its id away stays known for up to a day after the document's own time; to be
+// rid of it at once, deny it. A URL that has another meaning in the installation is
+// nobody's id (R7).
 func (c *Clients) Find(ctx context.Context, r *directory.Realm, id string) (Client, error) {
+	return c.lookUp(ctx, r, id, c.described)
+}
+
+// Recall is Find for whoever must not wait for a host that a stranger chose: of a URL id
+// it knows what was read before, fresh or the last good document, and asks for nothing.
+// ErrUnavailable says that nothing is remembered and the policy does not speak against the id,
+// ErrUnknown that it does or that there can be no such client.
+func (c *Clients) Recall(ctx context.Context, r *directory.Realm, id string) (Client, error) {
+	return c.lookUp(ctx, r, id, c.remembered)
+}
+
+// byURL finds a client by its id, which is a URL.
+type byURL func(ctx context.Context, id string) (Client, error)
+
+func (c *Clients) lookUp(ctx context.Context, r *directory.Realm, id string, describe byURL) (Client, error) {
 	if len(id) > maxID || deniedID(r, id) {
 		return Client{}, ErrUnknown
 	}
-	found, err := c.find(ctx, r, id)
+	found, err := c.find(ctx, r, id, describe)
 	if err != nil {
 		return Client{}, err
 	}
@@ -125,7 +148,7 @@ func (c *Clients) Find(ctx context.Context, r *directory.Realm, id string) (Clie
 // maxID bounds an id: of registrations (R14) and of URLs.
 const maxID = 400
 
-func (c *Clients) find(ctx context.Context, r *directory.Realm, id string) (Client, error) {
+func (c *Clients) find(ctx context.Context, r *directory.Realm, id string, describe byURL) (Client, error) {
 	if id == oidc.ClientOpen {
 		return Client{ID: id, Kind: Open, Authentication: oidc.AuthNone, IDTokenAlgorithm: defaultAlgorithm}, nil
 	}
@@ -135,8 +158,8 @@ func (c *Clients) find(ctx context.Context, r *directory.Realm, id string) (Clie
 	switch {
 	case strings.HasPrefix(id, registrationPrefix):
 		return c.registered(ctx, r.Name, id)
-	case strings.HasPrefix(id, "https://") && !r.Clients.URLsOff: // else nothing is read
-		return c.described(ctx, id)
+	case strings.HasPrefix(id, "https://") && !r.Clients.URLsOff && !r.Reserved(id) && !excludedID(r, id): // else nothing is read
+		return describe(ctx, id)
 	}
 	return Client{}, ErrUnknown
 }

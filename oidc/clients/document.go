@@ -2,7 +2,6 @@ package clients
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -78,7 +77,7 @@ func readDocument(id string, body []byte) (c Client, keys string, reason string)
 	case (d.JWKS == nil) == (d.JWKSURI == ""):
 		return Client{}, "", "private_key_jwt needs either jwks or jwks_uri"
 	case d.JWKS != nil && !publicKeys(d.JWKS):
-		return Client{}, "", "jwks is not a set of public keys"
+		return Client{}, "", "jwks is not a set of at most eight public keys"
 	case d.JWKSURI != "" && !onOrigin(d.JWKSURI, origin):
 		return Client{}, "", "jwks_uri is not on the origin of the id"
 	}
@@ -101,28 +100,4 @@ func usable(uris []string, origin string) []string {
 func onOrigin(uri, origin string) bool {
 	path, ok := strings.CutPrefix(uri, origin)
 	return ok && len(uri) <= maxRedirect && plainPath(path)
-}
-
-// publicKeys reports whether raw is a JWK set with at least one key and no secret one.
-func publicKeys(raw []byte) bool {
-	keys := keysOf(raw)
-	return len(keys) > 0 && !slices.ContainsFunc(keys, func(k jose.JSONWebKey) bool { return !k.IsPublic() })
-}
-
-// keysOf reads a JWK set and leaves out keys of kinds that are not known here (RFC 7517, section 5).
-func keysOf(raw []byte) []jose.JSONWebKey {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if json.Unmarshal(raw, &set) != nil {
-		return nil
-	}
-	var keys []jose.JSONWebKey
-	for _, one := range set.Keys {
-		var key jose.JSONWebKey
-		if json.Unmarshal(one, &key) == nil {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

@@ -2,14 +2,12 @@ package clients
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,29 +19,44 @@ import (
 const (
 	fetchTimeout    = 5 * time.Second // of a document together with its keys
 	maxDocument     = 5 << 10         // bytes of each
-	fetchesPerHost  = 10              // in a minute
-	fetchesAtOnce   = 32
+	fetchesPerOwner = 10              // in a minute, of ids that are not known yet
+	fetchesPerID    = 1               // in a minute, of one whose last good document can be used meanwhile
 	minKept         = 5 * time.Minute // the least that a document is kept, and what it is if the host says nothing
 	maxKept         = 24 * time.Hour
-	documentKey     = "document:1:"
-	documentHostKey = "limit:1:document:"
+
+	documentOwnerKey = "limit:1:document:owner:"
+	documentLimitKey = "limit:1:document:id:"
 )
 
+// Media types of documents and of key sets (RFC 7517, section 8.5.2).
+const (
+	jsonType   = "application/json"
+	jwkSetType = "application/jwk-set+json"
+)
+
+// errDocument says that the document itself is the reason: what it said before counts no more.
+var errDocument = errors.New("metadata document")
+
 // described finds a client by the document at its id. What was read once is kept for a
-// while; what failed is tried again by whoever asks next.
+// while, and as the last good one for a day more; what failed is tried again by whoever asks next.
 func (c *Clients) described(ctx context.Context, id string) (Client, error) {
 	host, ok := hostOfID(id)
 	if !ok {
 		return Client{}, ErrUnknown
 	}
-	if known, found := c.recall(ctx, id); found {
-		return known, nil
+	if known, found := c.kept(ctx, id); found && known.fresh(c.Now()) {
+		return known.Client, nil
 	}
 	// The reading goes on when the one who asked first hangs up: others wait for it too.
-	flight := c.flights.DoChan(id, func() (any, error) {
+	flight := c.flights.DoChan(id, func() (found any, err error) {
+		defer func() {
+			if p := recover(); p != nil { // it would end the process; its text is a stranger's
+				err = fmt.Errorf("%w: reading its document panicked with a %T", ErrUnavailable, p)
+			}
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		return c.read(ctx, host, id)
+		return c.renewed(ctx, host, id)
 	})
 	select {
 	case <-ctx.Done():
@@ -56,84 +69,91 @@ func (c *Clients) described(ctx context.Context, id string) (Client, error) {
 	}
 }
 
-// recall returns a client whose document is kept.
-func (c *Clients) recall(ctx context.Context, id string) (Client, bool) {
-	value, found, err := c.Documents.Get(ctx, documentName(id))
-	if err != nil || !found {
-		return Client{}, false // without the cache the document is read again
+// renewed reads a document for the first time or again. A host that gives none leaves the
+// last good one as it is: only what a document says replaces it.
+func (c *Clients) renewed(ctx context.Context, host, id string) (Client, error) {
+	last, known := c.kept(ctx, id)
+	if known && last.fresh(c.Now()) {
+		return last.Client, nil // it was read while this flight waited to begin
 	}
-	var known Client
-	err = json.Unmarshal(value, &known)
-	return known, err == nil
+	found, err := c.fetched(ctx, host, id, last, known)
+	switch {
+	case err == nil:
+		return found.Client, c.keep(ctx, found)
+	case errors.Is(err, errDocument):
+		c.forget(ctx, id)
+		return Client{}, err
+	case known:
+		return last.Client, nil
+	}
+	return Client{}, err
 }
 
-// documentName names a document in the cache by the digest of its id.
-func documentName(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return documentKey + base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// read reads a client's document and its keys, and keeps them.
-func (c *Clients) read(ctx context.Context, host, id string) (Client, error) {
-	ok, _, err := c.Documents.Allow(ctx, documentHostKey+host, fetchesPerHost, time.Minute)
+// fetched asks for a document within the limits of its host's owner. An id whose document
+// was good has a limit of its own, so that nobody uses it up with other ids.
+func (c *Clients) fetched(ctx context.Context, host, id string, last lastGood, known bool) (lastGood, error) {
+	owner := ownerOf(host)
+	if !c.fetching.take(owner) {
+		return lastGood{}, fmt.Errorf("%w: too many documents are being read", ErrUnavailable)
+	}
+	defer c.fetching.leave(owner)
+	counter, limit := documentOwnerKey+owner, fetchesPerOwner
+	if known {
+		counter, limit = documentLimitKey+digestOf(id), fetchesPerID
+	}
+	ok, _, err := c.Documents.Allow(ctx, counter, limit, time.Minute)
 	if err != nil {
-		return Client{}, fmt.Errorf("%w: count documents: %w", ErrUnavailable, err)
+		return lastGood{}, fmt.Errorf("%w: count documents: %w", ErrUnavailable, err)
 	}
 	if !ok {
-		return Client{}, fmt.Errorf("%w: its host was asked too often", ErrUnavailable)
+		return lastGood{}, fmt.Errorf("%w: its host was asked too often", ErrUnavailable)
 	}
-	if c.fetching.Add(1) > fetchesAtOnce {
-		c.fetching.Add(-1)
-		return Client{}, fmt.Errorf("%w: too many documents are being read", ErrUnavailable)
-	}
-	defer c.fetching.Add(-1)
-	body, kept, err := c.get(ctx, id)
-	if err != nil {
-		return Client{}, err
-	}
-	found, keys, reason := readDocument(id, body)
-	if reason != "" {
-		return Client{}, fmt.Errorf("%w: metadata document: %s", ErrUnknown, reason)
-	}
-	if keys != "" {
-		set, keptKeys, err := c.get(ctx, keys)
-		if err != nil {
-			return Client{}, err
-		}
-		if !publicKeys(set) {
-			return Client{}, fmt.Errorf("%w: what jwks_uri names is not a set of public keys", ErrUnknown)
-		}
-		found.JWKS, kept = string(set), min(kept, keptKeys)
-	}
-	return found, c.keep(ctx, found, kept)
+	return c.read(ctx, id, last, known)
 }
 
-// keep remembers a client for a while. A cache that does not take it costs time, no more.
-func (c *Clients) keep(ctx context.Context, found Client, kept time.Duration) error {
-	value, err := json.Marshal(found)
+// read reads a client's document and its keys.
+func (c *Clients) read(ctx context.Context, id string, last lastGood, known bool) (lastGood, error) {
+	body, kept, err := c.get(ctx, id, jsonType)
 	if err != nil {
-		return fmt.Errorf("clients: encode document: %w", err)
+		return lastGood{}, err
 	}
-	_ = c.Documents.Set(ctx, documentName(found.ID), value, kept)
-	return nil
+	client, keysAt, reason := readDocument(id, body)
+	if reason != "" {
+		return lastGood{}, fmt.Errorf("%w: %w: %s", ErrUnknown, errDocument, reason)
+	}
+	found := lastGood{Client: client, KeysAt: keysAt}
+	if keysAt != "" {
+		set, keptKeys, err := c.get(ctx, keysAt, jsonType, jwkSetType)
+		switch {
+		case err != nil && known && !last.saysTheSame(found):
+			return lastGood{}, fmt.Errorf("%w: %w: its keys", err, errDocument)
+		case err != nil:
+			return lastGood{}, err
+		case !publicKeys(set):
+			return lastGood{}, fmt.Errorf("%w: %w: what jwks_uri names is not a set of at most eight public keys", ErrUnknown, errDocument)
+		}
+		found.Client.JWKS, kept = string(set), min(kept, keptKeys)
+	}
+	found.FreshUntil = c.Now().Add(kept)
+	return found, nil
 }
 
 // get reads a small JSON document and how long it may be kept. A host that cannot be
 // reached is ErrUnavailable, for whatever reason: otherwise the answer would tell which
-// names lead inside. A host that answers anything but a document is ErrUnknown.
-func (c *Clients) get(ctx context.Context, from string) ([]byte, time.Duration, error) {
+// names lead inside. A host that answers anything but a document of these types is ErrUnknown.
+func (c *Clients) get(ctx context.Context, from string, types ...string) ([]byte, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", strings.Join(types, ", "))
 	request.Header.Set("User-Agent", "Signpost")
 	answer, err := c.Fetch.Do(request)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer answer.Body.Close()
-	if err := acceptable(answer); err != nil {
+	if err := acceptable(answer, types); err != nil {
 		return nil, 0, err
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
@@ -146,9 +166,9 @@ func (c *Clients) get(ctx context.Context, from string) ([]byte, time.Duration, 
 	return body, keptFor(answer.Header), nil
 }
 
-// acceptable refuses every answer but a plain 200 with JSON. A redirect is none
+// acceptable refuses every answer but a plain 200 of one of the types. A redirect is none
 // (draft-ietf-oauth-client-id-metadata-document, section 4).
-func acceptable(answer *http.Response) error {
+func acceptable(answer *http.Response, types []string) error {
 	switch {
 	case answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests:
 		return fmt.Errorf("%w: its host answered %d", ErrUnavailable, answer.StatusCode)
@@ -158,8 +178,8 @@ func acceptable(answer *http.Response) error {
 		return fmt.Errorf("%w: the document is encoded", ErrUnknown)
 	}
 	mediaType, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return fmt.Errorf("%w: the document is not application/json", ErrUnknown)
+	if err != nil || !slices.Contains(types, mediaType) {
+		return fmt.Errorf("%w: the document is not %s", ErrUnknown, strings.Join(types, " or "))
 	}
 	return nil
 }

@@ -15,6 +15,15 @@ func deniedID(r *directory.Realm, id string) bool {
 	return slices.ContainsFunc(r.Clients.Deny, func(m directory.ClientMatch) bool { return matchesID(m, id) })
 }
 
+// excludedID reports whether a list of admitted clients leaves a URL id out whatever its
+// document says: nothing in the list speaks of documents, and nothing names the id or its host.
+func excludedID(r *directory.Realm, id string) bool {
+	list := r.Clients.Allow
+	return len(list) > 0 && !slices.ContainsFunc(list, func(m directory.ClientMatch) bool {
+		return m.SoftwareID != "" || m.Redirect != "" || matchesID(m, id)
+	})
+}
+
 // matchesID compares an id with the fields of a match that speak of ids.
 func matchesID(m directory.ClientMatch, id string) bool {
 	switch {
@@ -67,12 +76,22 @@ func matchesSoftware(m directory.ClientMatch, c Client) bool {
 	return m.SoftwareID != "" && m.SoftwareID == c.SoftwareID
 }
 
-// matchesRedirect compares with a whole URI, up to the port of a loopback address, or
-// with a scheme.
+// matchesRedirect compares with a whole URI, up to host and port of a loopback address, or
+// with a scheme. The names of the loopback interface are one here: who shuts a way in, or
+// opens it, means the device and not one of its addresses.
 func matchesRedirect(m directory.ClientMatch, uri string) bool {
 	if m.Redirect == "" {
 		return false
 	}
 	scheme, _, _ := strings.Cut(uri, ":")
-	return m.Redirect == scheme || sameRedirect(m.Redirect, uri)
+	return m.Redirect == scheme || m.Redirect == uri || sameOnDevice(m.Redirect, uri)
+}
+
+func sameOnDevice(listed, uri string) bool {
+	_, listedRest, ok := cutPort(listed)
+	if !ok {
+		return false
+	}
+	_, rest, ok := cutPort(uri)
+	return ok && rest == listedRest
 }

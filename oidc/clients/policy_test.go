@@ -2,6 +2,7 @@ package clients_test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"testing"
 
 	"signpost/directory"
@@ -64,6 +65,7 @@ func TestR14BlockableByHashSoftwareAndRedirect(t *testing.T) {
 		"redirect":           {Redirect: "com.example.mail:/redirect"},
 		"scheme":             {Redirect: "com.example.mail"},
 		"loopback, any port": {Redirect: "http://127.0.0.1:99/"},
+		"localhost":          {Redirect: "http://localhost/"},
 	} {
 		denied := policy(t, directory.ClientPolicy{Deny: []directory.ClientMatch{{ID: "somebody"}, match}})
 		unknown(t, c.Clients, denied, id)
@@ -89,7 +91,7 @@ func TestR14AllowList(t *testing.T) {
 	t.Parallel()
 	c := newRig(t)
 	id := register(t, c.Clients, policy(t, directory.ClientPolicy{}), example).ClientID
-	all := []directory.ClientMatch{{Redirect: "com.example.mail"}, {Redirect: "http://127.0.0.1/"}, {Redirect: "http://[::1]/"}}
+	all := []directory.ClientMatch{{Redirect: "com.example.mail"}, {Redirect: "http://[::1]:7/"}}
 	for name, list := range map[string][]directory.ClientMatch{
 		"id": {{ID: id}}, "hash": {{IDHash: hex.EncodeToString(hashOf(id))}}, "software": {{ID: "x"}, {SoftwareID: "4b3b7e0c-2c39-4d0e-93a7-0d5f1f4f5d11"}}, "every redirect": all,
 	} {
@@ -101,10 +103,35 @@ func TestR14AllowList(t *testing.T) {
 		find(t, c.Clients, r, "open") // the list is for those who come by themselves
 		find(t, c.Clients, r, "thunderbird")
 	}
-	for _, list := range [][]directory.ClientMatch{{{ID: "x"}}, all[:2], {{Redirect: "com.example.other"}}, {{Host: "mail.example.com"}}} {
+	for _, list := range [][]directory.ClientMatch{{{ID: "x"}}, all[:1], all[1:], {{Redirect: "com.example.other"}}, {{Host: "mail.example.com"}}} {
 		r := policy(t, directory.ClientPolicy{Allow: list})
 		unknown(t, c.Clients, r, id)
 		_, err := c.Register(t.Context(), r, []byte(example))
 		wantCode(t, err, oidc.CodeInvalidClientMetadata, "not in the list")
+	}
+}
+
+// TestR14LoopbackIsOneName: a redirect URI is denied and allowed by any name of the
+// loopback interface, up to the port.
+func TestR14LoopbackIsOneName(t *testing.T) {
+	t.Parallel()
+	c := newRig(t)
+	hosts := []string{"http://127.0.0.1", "http://[::1]", "http://localhost"}
+	for _, listed := range hosts {
+		for _, own := range hosts[:2] {
+			match := []directory.ClientMatch{{Redirect: listed + "/cb"}}
+			body := fmt.Appendf(nil, `{"redirect_uris":["%s/cb"]}`, own)
+			_, err := c.Register(t.Context(), policy(t, directory.ClientPolicy{Deny: match}), body)
+			wantCode(t, err, oidc.CodeInvalidClientMetadata, own+", denied by "+listed)
+			if _, err := c.Register(t.Context(), policy(t, directory.ClientPolicy{Allow: match}), body); err != nil {
+				t.Errorf("%s, allowed by %s: %v", own, listed, err)
+			}
+			other := fmt.Appendf(nil, `{"redirect_uris":["%s/cb2"]}`, own)
+			if _, err := c.Register(t.Context(), policy(t, directory.ClientPolicy{Deny: match}), other); err != nil {
+				t.Errorf("another path of %s, %s is denied: %v", own, listed, err)
+			}
+		}
+		match := directory.ClientMatch{Redirect: listed}
+		unknown(t, c.Clients, policy(t, directory.ClientPolicy{Deny: []directory.ClientMatch{match}}), "thunderbird")
 	}
 }

@@ -46,13 +46,14 @@ func (c Client) Remembers(redirectURI string) bool {
 }
 
 // Proved reports whether Host may be shown as the one that asks (R15): the answer
-// goes to that host, or only who has its key can use it. If not, a program on the device says so
+// goes to that host, or whoever asked has shown its key with this very request. If not, a program on the device says so
 // and nobody can check it. It is false for every client whose id is not a URL.
-func (c Client) Proved(redirectURI string) bool {
-	if c.Kind != URL || !c.RedirectAllowed(redirectURI) {
+func (c Client) Proved(redirectURI string, shown bool) bool {
+	if c.Kind != URL {
 		return false
 	}
-	return strings.HasPrefix(redirectURI, "https://"+c.Host+"/") || c.Authentication == oidc.AuthPrivateKeyJWT
+	return shown && c.Authentication == oidc.AuthPrivateKeyJWT ||
+		c.RedirectAllowed(redirectURI) && strings.HasPrefix(redirectURI, "https://"+c.Host+"/")
 }
 
 // RedirectName is what a person can be told about where the answer goes: host and

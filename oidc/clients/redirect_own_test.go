@@ -99,22 +99,25 @@ func TestR15ProvedByOriginOrKey(t *testing.T) {
 	uris := []string{"https://app.example.com/cb", "http://127.0.0.1/cb", "com.example.app:/cb", "https://app.example.com.evil.test/cb"}
 	c := clients.Client{ID: "https://app.example.com/c", Kind: clients.URL, Host: "app.example.com", RedirectURIs: uris, Authentication: oidc.AuthNone}
 	for i, want := range []bool{true, false, false, false} {
-		if got := c.Proved(uris[i]); got != want {
+		if got := c.Proved(uris[i], true); got != want {
 			t.Errorf("Proved(%s) = %v, want %v", uris[i], got, want)
 		}
 	}
 	c.Authentication = oidc.AuthPrivateKeyJWT
-	for _, uri := range uris {
-		if !c.Proved(uri) {
-			t.Errorf("with a key: Proved(%s) = false", uri)
+	for i, uri := range uris {
+		if !c.Proved(uri, true) {
+			t.Errorf("with a key that was shown: Proved(%s) = false", uri)
+		}
+		if c.Proved(uri, false) != (i == 0) {
+			t.Errorf("with a key that was not shown: Proved(%s) = %v", uri, i != 0)
 		}
 	}
-	if c.Proved("https://app.example.com/other") || c.Proved("") {
+	if c.Proved("https://app.example.com/other", false) || c.Proved("", false) {
 		t.Error("proved at a redirect URI that is not the client's")
 	}
 	for _, kind := range []clients.Kind{clients.Open, clients.Fixed, clients.BuiltIn, clients.Registered} {
 		c.Kind = kind
-		if c.Proved(uris[0]) {
+		if c.Proved(uris[0], true) {
 			t.Errorf("%s: its host is proved, and it has none", kind)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/go-jose/go-jose/v4/json" // refuses members that come twice, and tells upper from lower case
 
@@ -24,8 +23,6 @@ const (
 	// registrationPurpose is the seal's; registrationVersion is in its associated data.
 	registrationPurpose = "registration"
 	registrationVersion = "1"
-	// maxName bounds the name of a client in characters: one line of a page.
-	maxName = 60
 	// maxSoftwareID bounds a software id; a UUID has 36 characters.
 	maxSoftwareID = 100
 )
@@ -189,12 +186,14 @@ func (c *Clients) registered(ctx context.Context, tenant, id string) (Client, er
 		return Client{}, ErrUnknown
 	}
 	sum := sha256.Sum256([]byte(id))
-	plain, found, err := c.Store.Registration(ctx, tenant, sum[:])
-	if err != nil {
-		return Client{}, fmt.Errorf("%w: registration: %w", ErrUnavailable, err)
-	}
-	if !found {
-		if plain, err = c.Sealer.OpenSame(registrationPurpose, sealed, associated(tenant)); err != nil {
+	plain, found, away := c.Store.Registration(ctx, tenant, sum[:])
+	if away != nil || !found {
+		var err error
+		plain, err = c.Sealer.OpenSame(registrationPurpose, sealed, associated(tenant))
+		if err != nil && away != nil {
+			return Client{}, fmt.Errorf("%w: registration: %w", ErrUnavailable, away) // it may have a row
+		}
+		if err != nil {
 			return Client{}, ErrUnknown
 		}
 	}
@@ -221,25 +220,6 @@ func (k kept) client(id string, plain []byte) Client {
 		ID: id, Kind: Registered, Name: k.Name, RedirectURIs: k.RedirectURIs, SoftwareID: k.SoftwareID,
 		Authentication: oidc.AuthNone, IDTokenAlgorithm: defaultAlgorithm, DPoPBound: k.DPoPBound, Registration: plain,
 	}
-}
-
-// cleanName makes one line of a name that a stranger chose: no control characters,
-// nothing that turns the direction of writing or cannot be seen, not too long.
-func cleanName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, name)
-	name = strings.Join(strings.Fields(name), " ")
-	if runes := []rune(name); len(runes) > maxName {
-		name = strings.TrimSpace(string(runes[:maxName]))
-	}
-	return name
 }
 
 // distinct returns a list without repetitions, in its order.

@@ -24,6 +24,9 @@ func (u *Unproven) Error() string { return u.Page + ": " + u.Reason }
 type Denied struct {
 	Ask Ask
 	Err *oidc.Error
+	// Ask the person before the browser is sent there: anybody can be a client with a URL
+	// for an id, and a link to us must not lead on to wherever they like (RFC 9700, section 4.11.2).
+	Confirm bool
 }
 
 // Error returns the refusal.
@@ -48,15 +51,23 @@ func (a Ask) answer(issuer string, params url.Values) string {
 }
 
 // RedirectError is where the browser goes with a refusal: to the client, or, since a
-// device has no redirect URI, to the page at the end of a device's sign-in.
+// device has no redirect URI, to the page at the end of a device's sign-in; from the person's
+// own page back to its way in.
 func (d *Denied) RedirectError(issuer string) string {
 	switch {
+	case d.Ask.Account:
+		return issuer + accountPath + "?result=" + AccountFailed
 	case d.Ask.Device == "":
 		return d.Ask.answer(issuer, url.Values{"error": {d.Err.Code}, "error_description": {d.Err.Description}})
 	case d.Err.Code == oidc.CodeAccessDenied:
 		return issuer + devicePath(DeviceDenied)
 	}
 	return issuer + devicePath(DeviceFailed)
+}
+
+// SignInNeeded is what a client is told whose identity provider wants the person to do something.
+func SignInNeeded() *oidc.Error {
+	return oidc.E(oidc.CodeLoginRequired, "the identity provider wants the person to sign in")
 }
 
 // Providers returns the identity providers that may sign this person in: those of the

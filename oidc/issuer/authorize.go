@@ -34,8 +34,11 @@ type Ask struct {
 	Subject     string   `json:"subject,omitempty"`  // the account that id_token_hint named: this one or nobody (R17)
 	Upstream    string   `json:"upstream,omitempty"` // issuer of the identity provider of that account
 	Key         string   `json:"key,omitempty"`      // dpop_jkt: thumbprint of the key that the code is bound to (RFC 9449, section 10)
-	Device      string   `json:"device,omitempty"`   // the device request that is answered, in the place of RedirectURI (RFC 8628, section 3.3)
-	Pushed      string   `json:"pushed,omitempty"`   // cache key of the pushed request that it came as (RFC 9126, section 2.2)
+	// Authenticated says that the client has shown its credentials with this request.
+	Authenticated bool   `json:"authenticated,omitempty"`
+	Device        string `json:"device,omitempty"`  // the device request that is answered, in the place of RedirectURI (RFC 8628, section 3.3)
+	Account       bool   `json:"account,omitempty"` // the person asks, for their own page: no client, no redirect URI, no consent, no code
+	Pushed        string `json:"pushed,omitempty"`  // cache key of the pushed request that it came as (RFC 9126, section 2.2)
 }
 
 // Check reads an authorization request, or finds the one that was pushed. It returns
@@ -60,7 +63,7 @@ func (i *Issuer) Check(ctx context.Context, r *directory.Realm, q url.Values) (A
 		a.State = s[0]
 	}
 	if err := i.read(ctx, r, c, &a, q); err != nil {
-		return a, &Denied{a, err}
+		return a, &Denied{Ask: a, Err: err, Confirm: c.Kind == clients.URL && strings.HasPrefix(a.RedirectURI, "https:") && !a.Silent()}
 	}
 	return a, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
@@ -75,6 +76,9 @@ func (i *Issuer) Authenticate(ctx context.Context, r *directory.Realm, p Present
 	a := policy.Admit(request)
 	if a.Refusal != nil {
 		return Bearer{}, invalid.Because(errors.New(a.Rule))
+	}
+	if _, err := i.Clients.Recall(ctx, r, grant.ClientID); errors.Is(err, clients.ErrUnknown) {
+		return Bearer{}, invalid.Because(err) // switched off
 	}
 	if !a.Scope.Has(need) {
 		return Bearer{}, oidc.E(oidc.CodeInsufficientScope, "the token lacks the scope "+need)

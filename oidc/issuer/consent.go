@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -76,16 +77,24 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 	if err != nil {
 		return "", err
 	}
+	if _, err := Provider(r, c.Provider); err != nil {
+		return "", err
+	}
 	value, found, err = i.Cache.Take(ctx, key)
 	if c, err = readConsent(value, found, err, browser); err != nil {
 		return "", err
 	}
-	if err := i.forget(ctx, c); err != nil {
+	if err := i.settle(ctx, r, c); err != nil {
 		return "", err
 	}
 	event := i.consentEvent(r, c)
 	if !allow {
 		event.Outcome = audit.Refused
+		if c.Ask.remembered(client) { // who says no once is asked the next time
+			if err := i.forgetConsent(ctx, r, c.Account, client.ID); err != nil {
+				return "", err
+			}
+		}
 	}
 	if err := i.record(ctx, event); err != nil {
 		return "", err
@@ -94,7 +103,7 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 	case c.Ask.Device != "":
 		return i.answerDevice(ctx, r, c, allow)
 	case !allow:
-		d := &Denied{c.Ask, oidc.E(oidc.CodeAccessDenied, "the person did not allow it")}
+		d := &Denied{Ask: c.Ask, Err: oidc.E(oidc.CodeAccessDenied, "the person did not allow it")}
 		return d.RedirectError(r.Issuer), nil
 	}
 	if err := i.remember(ctx, r, client, c); err != nil {
@@ -105,7 +114,7 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 
 // allowAgain answers with what the person allowed earlier, without asking (R12).
 func (i *Issuer) allowAgain(ctx context.Context, r *directory.Realm, c Consent) (location string, err error) {
-	if err := i.forget(ctx, c); err != nil {
+	if err := i.settle(ctx, r, c); err != nil {
 		return "", err
 	}
 	event := i.consentEvent(r, c)
@@ -116,9 +125,18 @@ func (i *Issuer) allowAgain(ctx context.Context, r *directory.Realm, c Consent) 
 	return i.issueCode(ctx, r, c)
 }
 
-// forget drops the request that is answered: its link in the browser's history begins
-// nothing more, and neither does the reference that it was pushed under.
-func (i *Issuer) forget(ctx context.Context, c Consent) error {
+// settle makes this the one answer to a request. Another tab, a link in the browser's
+// history or a sign-in that was left open at the identity provider answers it no more: ErrGone.
+func (i *Issuer) settle(ctx context.Context, r *directory.Realm, c Consent) error {
+	if request := cmp.Or(c.Ask.Pushed, c.Request); request != "" {
+		first, err := i.Cache.Add(ctx, cacheKey("answered", r.Name, request), []byte{1}, signInTTL+consentTTL)
+		if err != nil {
+			return busy("settle request", err)
+		}
+		if !first {
+			return ErrGone
+		}
+	}
 	for _, key := range []string{c.Request, c.Ask.Pushed} {
 		if key == "" {
 			continue
@@ -186,4 +204,14 @@ func (i *Issuer) remembered(ctx context.Context, r *directory.Realm, client clie
 		return scopes.Set{}, busy("read remembered consent", err)
 	}
 	return scopes.Of(strings.Fields(granted)...), nil
+}
+
+// notSilently is said when a page would have to be shown that the client does not want.
+// Anybody can be a client with a URL for an id: such a one is not told that its visitor is
+// signed in here, which it would be by another word than for somebody who is not.
+func notSilently(client clients.Client) *oidc.Error {
+	if client.Kind == clients.URL {
+		return SignInNeeded()
+	}
+	return oidc.E(oidc.CodeConsentRequired, "the person has not allowed all of this; open the page without prompt=none")
 }

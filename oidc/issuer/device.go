@@ -57,9 +57,9 @@ func deviceName(deviceCode string) string {
 	return base64.RawURLEncoding.EncodeToString(digest(deviceCode))
 }
 
-// mayUseDevices says which clients may (R16). Those that came with Signpost are
-// fixed ones too (R13). Nobody but the operator vouches for the others, and whoever
-// sends a link to somebody can pretend to be one of them.
+// mayUseDevices says which clients may (R16). Nobody but the operator vouches for clients, and whoever
+// sends a link to somebody can pretend to be one of the others: the ids of those that
+// came with Signpost are known to everybody too.
 func mayUseDevices(r *directory.Realm, c clients.Client) bool {
 	switch r.Clients.Device {
 	case directory.DeviceOn:
@@ -67,7 +67,7 @@ func mayUseDevices(r *directory.Realm, c clients.Client) bool {
 	case directory.DeviceOff:
 		return false
 	}
-	return c.Kind == clients.Fixed || c.Kind == clients.BuiltIn
+	return c.Kind == clients.Fixed
 }
 
 // UsesDevices reports whether a tenant has a device flow at all.
@@ -91,6 +91,7 @@ func (i *Issuer) AuthorizeDevice(ctx context.Context, r *directory.Realm, call C
 	if err != nil {
 		return DeviceAuthorization{}, err
 	}
+	ask.Authenticated = c.Confidential()
 	deviceCode := secret(deviceCodePrefix)
 	ask.Device = deviceName(deviceCode)
 	d := DeviceRequest{Ask: ask, Address: from, StartedAt: i.Now()}

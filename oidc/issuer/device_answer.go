@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -29,10 +30,13 @@ const (
 	// addressGuesses is how many codes one address may enter in guessSpan: a person needs two for
 	// one sign-in, and mistypes.
 	addressGuesses = 20
-	// tenantGuesses is how many codes all addresses together may. With a hundred devices waiting all
-	// the time, who uses all of it up hits one of 20^8 codes in five years, and
-	// could then sign a stranger's device in to an account of his own and no more.
-	tenantGuesses = 1000
+	// tenantGuesses is how many wrong codes all addresses together may. With a hundred devices waiting
+	// all the time, who uses all of it up hits one of 20^8 codes in three months, and could then sign
+	// a stranger's device in to an account of his own and no more. A smaller number would let a
+	// few addresses keep everybody else's devices out.
+	tenantGuesses = 20_000
+	// guessesClosed is for how long no code is taken after that.
+	guessesClosed = time.Minute
 )
 
 // UserCode reads a code as a person types it: in either case, with whatever between the
@@ -63,13 +67,36 @@ type Typed struct {
 // Device returns what the device with this code asked for. It changes nothing but the
 // count of guesses. ErrUserCode, ErrGuesses.
 func (i *Issuer) Device(ctx context.Context, r *directory.Realm, t Typed) (DeviceRequest, error) {
-	if err := i.countGuess(ctx, r, t.From); err != nil {
-		return DeviceRequest{}, err
-	}
 	letters := strings.ReplaceAll(UserCode(t.Code), "-", "")
 	if letters == "" || !UsesDevices(r) {
-		return DeviceRequest{}, ErrUserCode
+		return DeviceRequest{}, ErrUserCode // what cannot be a code is no guess
 	}
+	if err := i.countGuess(ctx, "guess:1:"+r.Name+":"+t.From, addressGuesses); err != nil {
+		return DeviceRequest{}, err
+	}
+	closed := cacheKey("guesses-closed", r.Name, "")
+	if _, found, err := i.Cache.Get(ctx, closed); err != nil {
+		return DeviceRequest{}, busy("look whether codes are taken", err)
+	} else if found {
+		return DeviceRequest{}, ErrGuesses
+	}
+	d, err := i.typed(ctx, r, letters, t.Browser)
+	if !errors.Is(err, ErrUserCode) {
+		return d, err
+	}
+	// Only wrong codes count against everybody. Once there are too many, right ones
+	// are not taken either for a while: otherwise one could go on guessing.
+	err = i.countGuess(ctx, "guesses:1:"+r.Name, tenantGuesses)
+	if errors.Is(err, ErrGuesses) {
+		if err := i.Cache.Set(ctx, closed, []byte{1}, guessesClosed); err != nil {
+			return DeviceRequest{}, busy("take no codes for a while", err)
+		}
+	}
+	return DeviceRequest{}, cmp.Or(err, ErrUserCode)
+}
+
+// typed returns the device whose code was entered in a browser that may go on with it.
+func (i *Issuer) typed(ctx context.Context, r *directory.Realm, letters, browser string) (DeviceRequest, error) {
 	name, found, err := i.Begun.Get(ctx, cacheKey("user-code", r.Name, letters))
 	if err != nil {
 		return DeviceRequest{}, busy("read user code", err)
@@ -85,7 +112,7 @@ func (i *Issuer) Device(ctx context.Context, r *directory.Realm, t Typed) (Devic
 	if err != nil {
 		return DeviceRequest{}, busy("read browser of device", err)
 	}
-	if found && subtle.ConstantTimeCompare(holder, digest(t.Browser)) != 1 {
+	if found && subtle.ConstantTimeCompare(holder, digest(browser)) != 1 {
 		return DeviceRequest{}, ErrUserCode
 	}
 	return d, nil
@@ -93,21 +120,13 @@ func (i *Issuer) Device(ctx context.Context, r *directory.Realm, t Typed) (Devic
 
 // countGuess bounds how many codes are tried (RFC 8628, section 5.1). Unlike other
 // limits this one is a guard: if nobody can count, nobody may guess.
-func (i *Issuer) countGuess(ctx context.Context, r *directory.Realm, from string) error {
-	for _, limit := range []struct {
-		key  string
-		most int
-	}{
-		{"guess:1:" + r.Name + ":" + from, addressGuesses}, // first: who is over it does not count against the others
-		{"guesses:1:" + r.Name, tenantGuesses},
-	} {
-		ok, _, err := i.Limits.Allow(ctx, limit.key, limit.most, guessSpan)
-		if err != nil {
-			return busy("count user codes", err)
-		}
-		if !ok {
-			return ErrGuesses
-		}
+func (i *Issuer) countGuess(ctx context.Context, key string, most int) error {
+	ok, _, err := i.Limits.Allow(ctx, key, most, guessSpan)
+	if err != nil {
+		return busy("count user codes", err)
+	}
+	if !ok {
+		return ErrGuesses
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (i *Issuer) accountOf(ctx context.Context, r *directory.Realm, p oidc.Perso
 func (i *Issuer) another(ctx context.Context, r *directory.Realm, s SignIn, e audit.Event) (Next, error) {
 	if s.Again || s.Ask.Silent() {
 		refused := oidc.E(oidc.CodeLoginRequired, "another person signed in than the one whom id_token_hint names")
-		return Next{}, i.refuse(ctx, e, "another-person", &Denied{s.Ask, refused})
+		return Next{}, i.refuse(ctx, e, "another-person", &Denied{Ask: s.Ask, Err: refused})
 	}
 	// The link to the first try in the browser's history begins nothing more.
 	if err := i.Begun.Delete(ctx, s.Request); err != nil {

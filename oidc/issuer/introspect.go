@@ -72,9 +72,9 @@ func (i *Issuer) worth(ctx context.Context, r *directory.Realm, server directory
 	if !d.Allowed() {
 		return Inactive(), nil
 	}
-	// A client whose description cannot be read just now is not for that reason switched off;
-	// Find looks at its id first.
-	if _, err := i.Clients.Find(ctx, r, grant.ClientID); errors.Is(err, clients.ErrUnknown) {
+	// A client whose description is not at hand is not for that reason switched off. Nobody
+	// else is asked for it: a mail server waits for this answer.
+	if _, err := i.Clients.Recall(ctx, r, grant.ClientID); errors.Is(err, clients.ErrUnknown) {
 		return Inactive(), nil
 	}
 	return introspection(d.Claims, token), nil

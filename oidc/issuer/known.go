@@ -179,9 +179,9 @@ func (k *Known) endMade(tenant string, originHash []byte) {
 	}
 }
 
-// signedIn forgets what a sign-in in this process has changed. Whoever lost a name to
-// the person by it (R1) has lost the grants too, and those the feed tells.
-func (k *Known) signedIn(tenant, account string) {
+// changedAccount forgets what a sign-in in this process has changed, or an end of all grants.
+// Whoever lost a name to the person by a sign-in (R1) has lost the grants too, and those the feed tells.
+func (k *Known) changedAccount(tenant, account string) {
 	if k == nil {
 		return
 	}

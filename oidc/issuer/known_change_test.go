@@ -41,11 +41,11 @@ func TestR26ChangesOfThisProcess(t *testing.T) {
 			[]string{"other/a", "other/b", "example/c", "example/b", "example/a"},
 		},
 		"a sign-in": {
-			func(k *Known) { k.signedIn("example", "account of b") },
+			func(k *Known) { k.changedAccount("example", "account of b") },
 			[]string{"other/a", "other/b", "example/c", "example/a"},
 		},
 		"a sign-in of somebody new": {
-			func(k *Known) { k.signedIn("example", "x") },
+			func(k *Known) { k.changedAccount("example", "x") },
 			[]string{"other/a", "other/b", "example/c", "example/b", "example/a"},
 		},
 	} {
@@ -71,7 +71,7 @@ func TestR26ChangesOfThisProcessDuringARead(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(k *Known){
 		"a replay":  func(k *Known) { k.endMade("example", []byte("code of a")) },
-		"a sign-in": func(k *Known) { k.signedIn("example", "account of a") },
+		"a sign-in": func(k *Known) { k.changedAccount("example", "account of a") },
 		"an end":    func(k *Known) { k.End("example", "a") },
 	} {
 		db, reads := &fixed{}, 0

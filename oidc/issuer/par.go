@@ -42,6 +42,7 @@ func (i *Issuer) Push(ctx context.Context, r *directory.Realm, call Call) (Pushe
 	if a.ClientID != c.ID {
 		return Pushed{}, oidc.E(oidc.CodeInvalidRequest, "client_id is not the client that the credentials belong to")
 	}
+	a.Authenticated = c.Confidential()
 	if err := i.bind(ctx, r, &a, call); err != nil {
 		return Pushed{}, err
 	}

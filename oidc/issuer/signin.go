@@ -69,10 +69,10 @@ func (i *Issuer) BeginSilently(ctx context.Context, r *directory.Realm, a Ask, b
 	providers := a.Providers(r)
 	switch len(providers) {
 	case 0:
-		return "", s, &Denied{a, oidc.E(oidc.CodeLoginRequired, "there is nowhere to sign in")}
+		return "", s, &Denied{Ask: a, Err: oidc.E(oidc.CodeLoginRequired, "there is nowhere to sign in")}
 	case 1:
 	default:
-		return "", s, &Denied{a, oidc.E(oidc.CodeInteractionRequired, "the person has to choose where to sign in; send login_hint or id_token_hint")}
+		return "", s, &Denied{Ask: a, Err: oidc.E(oidc.CodeInteractionRequired, "the person has to choose where to sign in; send login_hint or id_token_hint")}
 	}
 	ticket, err := i.Begin(ctx, r, a, browser)
 	if err != nil {
@@ -114,13 +114,19 @@ func (i *Issuer) Choose(ctx context.Context, r *directory.Realm, ticket, provide
 }
 
 // Cancel returns the refusal of a person who goes back before the identity provider
-// was asked. The request stays, for who comes back again. ErrGone, ErrOtherBrowser.
+// was asked. The request stays, for who comes back again; a device's is answered with no.
+// ErrGone, ErrOtherBrowser.
 func (i *Issuer) Cancel(ctx context.Context, r *directory.Realm, ticket, browser string) (*Denied, error) {
 	_, b, err := i.begun(ctx, r, ticket, browser)
 	if err != nil {
 		return nil, err
 	}
-	return &Denied{b.Ask, oidc.E(oidc.CodeAccessDenied, "the person went back")}, nil
+	if b.Ask.Device != "" {
+		if _, err := i.answerDevice(ctx, r, Consent{Ask: b.Ask, Browser: b.Browser}, false); err != nil {
+			return nil, err
+		}
+	}
+	return &Denied{Ask: b.Ask, Err: oidc.E(oidc.CodeAccessDenied, "the person went back")}, nil
 }
 
 // begun returns a request that waits in this browser, and its cache key.
@@ -176,8 +182,9 @@ func readSignIn(value []byte, found bool, err error, p directory.IdentityProvide
 }
 
 // Next is where the browser goes after the identity provider: to the consent page,
-// to the client, or to the identity provider once more.
+// to the client, to the identity provider once more, or to the person's own page.
 type Next struct {
+	Session  string // secret of a new session at the person's own page
 	Ticket   string // of the consent page
 	Location string // of the client's answer
 	State    string // names SignIn, the second try (R17)
@@ -191,9 +198,12 @@ type Next struct {
 // else's (R17), or if a page would have to be shown that the client does not want.
 func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p oidc.Person) (Next, error) {
 	if !s.fresh(p) {
-		return Next{}, &Denied{s.Ask, oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
+		return Next{}, &Denied{Ask: s.Ask, Err: oidc.E(oidc.CodeLoginRequired, "the identity provider did not say that the person signed in as lately as was asked")}
 	}
 	event := audit.Event{At: i.Now(), Kind: audit.KindSignIn, Tenant: r.Name, Client: s.Ask.ClientID, Outcome: audit.Allowed}
+	if s.Ask.Account {
+		return i.openSession(ctx, r, s, p, event)
+	}
 	// Before anything is written: who came, and what they allowed earlier.
 	id, err := i.accountOf(ctx, r, p)
 	if err != nil {
@@ -211,7 +221,7 @@ func (i *Issuer) SignedIn(ctx context.Context, r *directory.Realm, s SignIn, p o
 		return Next{}, err
 	}
 	if s.Ask.Silent() && !allowed {
-		return Next{}, &Denied{s.Ask, oidc.E(oidc.CodeConsentRequired, "the person has not allowed all of this; open the page without prompt=none")}
+		return Next{}, &Denied{Ask: s.Ask, Err: notSilently(client)}
 	}
 	account, err := i.saveAccount(ctx, r, p, event)
 	if err != nil {
@@ -253,7 +263,7 @@ func (i *Issuer) saveAccount(ctx context.Context, r *directory.Realm, p oidc.Per
 	if err != nil {
 		return Account{}, busy("save account", err)
 	}
-	i.Known.signedIn(r.Name, account.ID)
+	i.Known.changedAccount(r.Name, account.ID)
 	e.Account = account.ID
 	if err := i.record(ctx, e); err != nil {
 		return Account{}, err

@@ -109,6 +109,9 @@ type Store interface {
 	// KeepConsent remembers them in the place of what was remembered before. ErrNotFound
 	// if there is no such account.
 	KeepConsent(ctx context.Context, tenant, accountID, clientID, granted string, now time.Time) error
+	// ForgetConsent drops what is remembered of one client or, with an empty clientID, of
+	// all. That nothing is remembered is no error.
+	ForgetConsent(ctx context.Context, tenant, accountID, clientID string) error
 
 	// CreateGrant writes a grant and, unless refresh is nil, the first refresh token
 	// (its hash), in one transaction. With g.Registration it keeps that too, under

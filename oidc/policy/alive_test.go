@@ -110,9 +110,25 @@ func TestR11AliveLeavesTheProofToTheServer(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string]string{"bound": "thumbprint", "bearer": ""} {
 		r := presented(t)
+		for i := range r.Services {
+			r.Services[i].DPoP = "accepts"
+		}
 		r.Grant.Key, r.Subject.Key = "thumbprint", key
 		if d := policy.Alive(r); !d.Allowed() || d.Claims.Key != key {
 			t.Errorf("%s: %s, key %q, want alive with key %q", name, d.Rule, d.Claims.Key, key)
+		}
+	}
+	// What a service makes of keys counts as it is declared today (R11).
+	for declared, alive := range map[string][2]bool{"none": {true, false}, "accepts": {true, true}, "requires": {false, true}} {
+		for bound, want := range map[string]bool{"": alive[0], "thumbprint": alive[1]} {
+			r := presented(t)
+			for i := range r.Services {
+				r.Services[i].DPoP = declared
+			}
+			r.Grant.Key, r.Subject.Key = bound, bound
+			if d := policy.Alive(r); d.Allowed() != want {
+				t.Errorf("key %q at a service that %s bound tokens: %s, want alive %v", bound, declared, d.Rule, want)
+			}
 		}
 	}
 	other := presented(t)

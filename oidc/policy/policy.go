@@ -276,18 +276,18 @@ func (r Request) ceiling() (scopes.Set, Decision, bool) {
 func (r Request) inBroad(ceiling scopes.Set) []Service {
 	var in []Service
 	for _, s := range r.Services {
-		if s.InBroad && r.keyFits(s) && s.Username != "" && s.Username == r.broadUsername() && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
+		if s.InBroad && keyFits(r.Key, s) && s.Username != "" && s.Username == r.broadUsername() && r.Catalogue.Opening(ceiling, s.Scopes).Len() > 0 {
 			in = append(in, s)
 		}
 	}
 	return in
 }
 
-// keyFits reports whether a service takes a broad token that is bound as this request's
-// would be. One that does not look at keys would take a stolen bound token as a bearer
-// token, so a bound one is not for it.
-func (r Request) keyFits(s Service) bool {
-	if r.Key == "" {
+// keyFits reports whether a service takes a token that is bound to a key, or to none
+// if that is empty. One that does not look at keys would take a stolen bound token as a
+// bearer token, so a bound one is not for it.
+func keyFits(key string, s Service) bool {
+	if key == "" {
 		return s.DPoP != dpopRequires
 	}
 	return s.checksKey()

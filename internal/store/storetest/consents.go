@@ -48,6 +48,46 @@ func testR12Consent(t *testing.T, s Store) {
 	}
 }
 
+// testR12ForgottenConsent: of one client, then of all; everybody else's stay.
+func testR12ForgottenConsent(t *testing.T, s Store) {
+	seed(t, s)
+	alice := saveAccount(t, s, "example", account("alice"))
+	bob := saveAccount(t, s, "example", account("bob"))
+	twin := saveAccount(t, s, "other", account("alice"))
+	allow := func(tenant, accountID, clientID string) {
+		t.Helper()
+		if err := s.KeepConsent(t.Context(), tenant, accountID, clientID, "openid", start); err != nil {
+			t.Fatalf("KeepConsent(%s, %s): %v", tenant, clientID, err)
+		}
+	}
+	forget := func(tenant, accountID, clientID string) {
+		t.Helper()
+		if err := s.ForgetConsent(t.Context(), tenant, accountID, clientID); err != nil {
+			t.Errorf("ForgetConsent(%s, %s, %q) = %v", tenant, accountID, clientID, err)
+		}
+	}
+	for _, client := range []string{"webmail", "files", "chat"} {
+		allow("example", alice.ID, client)
+	}
+	allow("example", bob.ID, "webmail")
+	allow("other", twin.ID, "webmail")
+
+	forget("example", alice.ID, "webmail")
+	forget("example", alice.ID, "webmail") // a second time changes nothing
+	forget("example", alice.ID, "unknown")
+	forget("example", "nobody", "")
+	forget("unknown", alice.ID, "")
+	mustAllow(t, s.Again(t), "example", alice.ID, "webmail", "")
+	mustAllow(t, s, "example", alice.ID, "files", "openid")
+	allow("example", alice.ID, "webmail")
+	forget("example", alice.ID, "")
+	for _, client := range []string{"webmail", "files", "chat"} {
+		mustAllow(t, s, "example", alice.ID, client, "")
+	}
+	mustAllow(t, s, "example", bob.ID, "webmail", "openid")
+	mustAllow(t, s, "other", twin.ID, "webmail", "openid")
+}
+
 func testR12RacingConsents(t *testing.T, s Store) {
 	seed(t, s)
 	a := saveAccount(t, s, "example", account("alice"))

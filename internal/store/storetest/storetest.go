@@ -101,6 +101,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 
 		{"R12ConsentIsRemembered", testR12Consent},
 		{"R12RacingConsents", testR12RacingConsents},
+		{"R12ConsentIsForgotten", testR12ForgottenConsent},
 		{"R14ARegistrationIsKeptWithTheFirstGrant", testR14Registration},
 		{"R14RacingGrantsKeepOneRegistration", testR14RacingGrants},
 

@@ -40,6 +40,7 @@ func testBell(t *testing.T, s Store) {
 		{"a consent", func() error {
 			return s.KeepConsent(t.Context(), "example", g.AccountID, g.ClientID, g.Scopes, start)
 		}, 0},
+		{"a consent that is forgotten", func() error { return s.ForgetConsent(t.Context(), "example", g.AccountID, g.ClientID) }, 0},
 		{"the end of a grant", func() error { return s.EndGrant(t.Context(), "example", g.ID, "revoked", start) }, 1},
 		{"the end of an ended grant", func() error { return s.EndGrant(t.Context(), "example", g.ID, "revoked", start) }, 0},
 		{"a replay", func() error { _, err := s.EndReplayed(t.Context(), "example", hash("quiet"), start, start); return err }, 1},

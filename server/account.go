@@ -1,0 +1,165 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"signpost/directory"
+	"signpost/oidc"
+	"signpost/oidc/clients"
+	"signpost/oidc/issuer"
+	"signpost/scopes"
+	"signpost/web"
+)
+
+// account is the person's own page: which programs have access, and an end to each. Who
+// has no session there is shown the way in.
+func (s *Server) account(c *gin.Context, r *directory.Realm) error {
+	if _, err := query(c); err != nil {
+		return err
+	}
+	v, err := s.Issuer.Visitor(c.Request.Context(), r, session(c, r))
+	if errors.Is(err, issuer.ErrNoSession) {
+		return s.before(c, r, issuer.Ask{Account: true})
+	}
+	if err != nil {
+		return err
+	}
+	held, err := s.Issuer.Held(c.Request.Context(), r, v)
+	if err != nil {
+		return err
+	}
+	ended, program, some, err := s.Issuer.Ended(c.Request.Context(), r, v)
+	if err != nil {
+		return err
+	}
+	s.render(c, http.StatusOK, "", func(b *bytes.Buffer, lang string) error {
+		return s.Pages.Account(b, lang, web.Account{
+			Organisation: organisation(r), Provider: v.Provider.Title, Person: v.Account.Name, Address: v.Address,
+			Programs: programsOf(r, held, lang), Ended: endedWord(ended, some), EndedProgram: programOf(program),
+			Action: r.URL("/account"), Token: v.Form,
+		})
+	})
+	return nil
+}
+
+func programsOf(r *directory.Realm, held []issuer.Held, lang string) []web.Program {
+	list := make([]web.Program, 0, len(held))
+	for _, h := range held {
+		list = append(list, web.Program{
+			Grant: h.ID, Asker: programOf(h.Client), Permissions: permissions(r, h.Scopes, lang),
+			Offline: scopes.Of(strings.Fields(h.Scopes)...).Has(oidc.ScopeOfflineAccess),
+			Since:   h.CreatedAt, LastUsed: h.LastUsedAt,
+		})
+	}
+	return list
+}
+
+func endedWord(e issuer.Ended, some bool) string {
+	switch {
+	case !some:
+		return ""
+	case e.All:
+		return web.EndedAll
+	case e.Client == "":
+		return web.EndedNothing
+	}
+	return web.EndedOne
+}
+
+// programOf is how the page names the client of a grant. A grant does not say where its answer
+// went, so a name counts as proved only if nobody else could have got one: who has credentials
+// has shown them when the grant was made.
+func programOf(client clients.Client) web.Asker {
+	sure := client.Confidential() && len(client.RedirectURIs) > 0 && !slices.ContainsFunc(client.RedirectURIs, func(uri string) bool {
+		return !client.Remembers(uri) && !client.Proved(uri, true)
+	})
+	a := web.Asker{Kind: web.AskerUnproved, Name: client.Name}
+	switch client.Kind {
+	case clients.Open:
+		return web.Asker{Kind: web.AskerOpen}
+	case clients.Fixed, clients.BuiltIn:
+		a.Kind = web.AskerNamed
+	case clients.Registered:
+		return web.Asker{Kind: web.AskerRegistered, Name: client.Name}
+	case clients.URL:
+		a.Name = client.Host
+	default:
+		return web.Asker{Kind: web.AskerGone}
+	}
+	if sure {
+		a.Kind = web.AskerProved
+	}
+	return a
+}
+
+// accountForm ends what the person chose. The session's cookie is Lax, so forms of other sites
+// come without it; that they come from elsewhere, and without the secret of this
+// session's pages, is looked at as well.
+func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
+	f, err := form(c)
+	if err != nil {
+		return err
+	}
+	if len(f["token"]) != 1 || len(f["grant"])+len(f["decision"]) != 1 {
+		return errBadForm
+	}
+	v, err := s.Issuer.Visitor(c.Request.Context(), r, session(c, r))
+	switch {
+	case errors.Is(err, issuer.ErrNoSession): // the way in is there
+	case err != nil:
+		return err
+	case !v.Sent(f.Get("token")):
+		return errCrossOrigin
+	case f.Has("grant"):
+		err = s.Issuer.EndHeld(c.Request.Context(), r, v, f.Get("grant"))
+	case f.Get("decision") == web.DecisionEndAll:
+		err = s.Issuer.EndAllHeld(c.Request.Context(), r, v)
+	case f.Get("decision") == web.DecisionSignOut:
+		return s.signOut(c, r)
+	default:
+		return errBadForm
+	}
+	if err != nil && !errors.Is(err, issuer.ErrNoSession) {
+		return err
+	}
+	c.Redirect(http.StatusSeeOther, r.URL("/account"))
+	return nil
+}
+
+// toAccount begins a session in this browser, in the place of the one that it may have.
+func (s *Server) toAccount(c *gin.Context, r *directory.Realm, value string) error {
+	if err := s.Issuer.EndSession(c.Request.Context(), r, session(c, r)); err != nil {
+		return err
+	}
+	name, secure := sessionCookie(r)
+	setCookie(c, name, value, secure)
+	c.Redirect(http.StatusSeeOther, r.URL("/account"))
+	return nil
+}
+
+// sessionCookie names the cookie that holds the secret of a session at the person's own page. No
+// tenant's name has a dot in it, so it is no other tenant's browserCookie.
+//
+// Like that one it is Lax and not Strict: it is set on the way back from the identity
+// provider, and browsers would keep a Strict one from the page to which that way
+// leads. What Lax lets other sites do is open the page, which changes nothing.
+func sessionCookie(r *directory.Realm) (name string, secure bool) {
+	name, secure = browserCookie(r)
+	return name + ".account", secure
+}
+
+// session returns the secret that this browser holds, or "".
+func session(c *gin.Context, r *directory.Realm) string {
+	name, _ := sessionCookie(r)
+	value, err := c.Request.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return value.Value
+}
