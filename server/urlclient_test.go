@@ -174,3 +174,14 @@ func TestR15KillSwitchByHost(t *testing.T) {
 	applied(t, s, withPolicy(s, "      deny: [{host: www.example.com}, {host: example.net}]\n", ""))
 	site.works("other hosts are switched off")
 }
+
+// TestR28URLClientsEndNothingUnasked: anybody can be such a client, and keep the ID token of
+// whoever signed in there once.
+func TestR28URLClientsEndNothingUnasked(t *testing.T) {
+	t.Parallel()
+	s, _ := described(t)
+	p := &program{t: t, s: s, id: siteID, redirect: siteReply}
+	p.signsIn()
+	link := s.URL + "/logout?" + url.Values{"id_token_hint": {p.in.IDToken}, "post_logout_redirect_uri": {siteReply}}.Encode()
+	ask(t, http.MethodGet, link).asks(t, "logout")
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"slices"
 	"strings"
 
 	"signpost/directory"
@@ -40,7 +39,9 @@ func (i *Issuer) Logout(ctx context.Context, r *directory.Realm, q url.Values) (
 		return Farewell{}, &Unproven{"bad_request", "client_id is not the client of id_token_hint"}
 	}
 	c, err := i.Clients.Find(ctx, r, hint.ClientID)
-	if errors.Is(err, clients.ErrUnknown) {
+	// Anybody can be a client with a URL for an id, and have a person's old ID token: a link
+	// of theirs ends nothing unasked, and leads nowhere.
+	if errors.Is(err, clients.ErrUnknown) || c.Kind == clients.URL {
 		return Farewell{}, nil
 	}
 	if err != nil {
@@ -50,7 +51,7 @@ func (i *Issuer) Logout(ctx context.Context, r *directory.Realm, q url.Values) (
 	if to == "" {
 		return Farewell{Proved: true}, nil
 	}
-	if !slices.Contains(c.PostLogoutRedirectURIs, to) {
+	if !c.PostLogoutRedirectAllowed(to) {
 		return Farewell{}, &Unproven{"bad_redirect", "post_logout_redirect_uri is not of this client"}
 	}
 	return Farewell{Proved: true, Location: withState(to, q.Get("state"))}, nil

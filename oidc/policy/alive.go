@@ -65,10 +65,10 @@ func (r Request) opensToday(audience string, ceiling scopes.Set) scopes.Set {
 		return scopes.Set{}
 	case !slices.Contains(r.Subject.Audience, audience) || broad && !service.InBroad:
 		return scopes.Set{}
-	// The name in the token may be somebody else's by now.
 	// A service that does not look at keys would take a stolen bound token as a bearer token.
 	case !keyFits(r.Subject.Key, service):
 		return scopes.Set{}
+	// The name in the token may be somebody else's by now.
 	case service.Username != r.Subject.Username || !r.loginAllowed(service.Username):
 		return scopes.Set{}
 	}

@@ -9,6 +9,8 @@
 //
 //	# The exchange takes a subject token that has expired.
 //	Tests: ./oidc/exchange ./server
+//
+// Where a package takes long, flags may stand beside it: "Tests: ./server -run=TestR12".
 package main
 
 import (
