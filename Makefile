@@ -96,6 +96,6 @@ mutants: ## Take the product's guards away one by one: the tests must notice eac
 	CI= SIGNPOST_TEST_ALL= $(GO) run ./test/mutants # with the tests that need nothing but Go
 
 ci: export CI = true
-ci: FUZZTIME = 5s
+ci: FUZZTIME = 3s
 ci: RACE = -race
 ci: tidy format vet lint layout generated test-all mutants fuzz vuln ## What .ci/run calls: everything above that checks
