@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,32 +42,80 @@ func (r runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tree, err := os.MkdirTemp("", "signpost-mutants-")
+	folder, err := os.MkdirTemp("", "signpost-mutants-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tree)
-	if err := r.copyTo(ctx, tree); err != nil {
-		return fmt.Errorf("copy the tree: %w", err)
+	defer os.RemoveAll(folder)
+	var trees []string
+	for i := range workers {
+		tree := filepath.Join(folder, strconv.Itoa(i))
+		if err := r.copyTo(ctx, tree); err != nil {
+			return fmt.Errorf("copy the tree: %w", err)
+		}
+		trees = append(trees, tree)
 	}
 
 	start := time.Now()
-	if out, err := command(ctx, tree, "go", "test", "./..."); err != nil {
+	if out, err := command(ctx, trees[0], "go", "test", "-trimpath", "./..."); err != nil {
 		return fmt.Errorf("the tests fail without any mutant, so that they prove nothing:\n%s", failures(out))
 	}
 	r.print("unchanged", time.Since(start), "tests pass", "")
+	return r.tryAll(ctx, trees, patches)
+}
 
-	left := 0
+// workers is how many mutants are tried at a time, each in a tree of its own: compiling and
+// linking, which is most of the time, does not keep two processors busy.
+const workers = 2
+
+// outcome is how one mutant ended.
+type outcome struct {
+	patch
+	verdict, witness string
+	took             time.Duration
+	err              error
+}
+
+// tryAll tries every patch in whichever tree is free.
+func (r runner) tryAll(ctx context.Context, trees []string, patches []patch) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	waiting, outcomes := make(chan patch, len(patches)), make(chan outcome)
 	for _, p := range patches {
-		start := time.Now()
-		verdict, witness, err := try(ctx, tree, p)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		if verdict != killed {
+		waiting <- p
+	}
+	close(waiting)
+	var working sync.WaitGroup
+	for _, tree := range trees {
+		working.Go(func() {
+			for p := range waiting {
+				start := time.Now()
+				verdict, witness, err := try(ctx, tree, p)
+				outcomes <- outcome{p, verdict, witness, time.Since(start), err}
+			}
+		})
+	}
+	go func() {
+		working.Wait()
+		close(outcomes)
+	}()
+	left := 0
+	var failed error
+	for o := range outcomes {
+		switch {
+		case failed != nil:
+			continue // until the others have ended
+		case o.err != nil:
+			failed = fmt.Errorf("%s: %w", o.name, o.err)
+			stop()
+			continue
+		case o.verdict != killed:
 			left++
 		}
-		r.print(verdict, time.Since(start), p.name+": "+p.guard, witness)
+		r.print(o.verdict, o.took, o.name+": "+o.guard, o.witness)
+	}
+	if failed != nil {
+		return failed
 	}
 	if left > 0 {
 		return fmt.Errorf("%d of %d mutants were not killed", left, len(patches))
@@ -156,9 +206,10 @@ func try(ctx context.Context, tree string, p patch) (verdict, witness string, er
 
 // test asks first the tests that should notice, then all, which also finds out what
 // does not compile any more. Vet is off: what it would say about the patch is no test's merit.
+// Without the paths of its tree each worker finds what the other has compiled.
 func test(ctx context.Context, tree string, p patch) (verdict, witness string) {
 	for _, packages := range [][]string{p.tests, {"./..."}} {
-		out, err := command(ctx, tree, "go", append([]string{"test", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
+		out, err := command(ctx, tree, "go", append([]string{"test", "-trimpath", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
 		switch {
 		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
 			return broken, firstError(out)
