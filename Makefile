@@ -8,7 +8,7 @@ WITH      = $(GO) run ./test/withbackends --
 PACKAGES  = chromium docker-compose postgresql redis-sentinel redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo walk check format vet lint layout race generated generate test packages test-all suites flows walk-shared tidy vuln fuzz mutants ci
+.PHONY: help build demo walk check format vet lint layout race generated generate test packages test-all test-narrow suites flows walk-shared tidy vuln fuzz bench mutants ci
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ flows: # what people and programs do, with everything kept in PostgreSQL and Red
 walk-shared: # the demo's walk, with everything kept in PostgreSQL and Redis
 	SIGNPOST_DATABASE_URL=$$SIGNPOST_TEST_POSTGRES SIGNPOST_REDIS_URL=$$SIGNPOST_TEST_REDIS $(GO) run ./cmd/signpost demo --walk
 
+test-narrow: ## Try 200,000 random ways to more than was given: half an hour. SEED=n repeats a run
+	$(GO) test -count=1 -timeout 4h -v -run '^TestR22NeverWidens$$' ./test/narrow -chains 200000 $(if $(SEED),-seed $(SEED))
+
 tidy: # go.mod and go.sum name what is used, no more and no less
 	$(GO) mod tidy -diff
 
@@ -90,6 +93,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
 			cat $$out; exit 1; \
 		fi; \
 	done
+
+bench: ## Measure how fast it is beside a bare handler; BENCH holds flags (docs/performance.md)
+	$(GO) build -o build/bench/bench ./test/bench
+	build/bench/bench $(BENCH)
 
 mutants: ## Take the product's guards away one by one: the tests must notice each
 	$(GO) test -tags mutants ./test/mutants # the runner itself, which needs git

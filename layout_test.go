@@ -20,7 +20,7 @@ import (
 )
 
 // words are the packages that name things and do no I/O.
-var words = []string{"oidc", "scopes", "webfinger", "configdoc", "internal/audit", "internal/seal"}
+var words = []string{"oidc", "scopes", "webfinger", "configdoc", "internal/audit", "internal/condition", "internal/seal"}
 
 // arrows says which packages of ours a package may import. Arrows point down
 // only: a row may name the rows below it. docs/architecture.md tells the reasons.
@@ -28,12 +28,12 @@ var arrows = map[string][]string{
 	// start and wiring
 	"cmd/signpost": {"client", "directory", "internal/demo", "internal/demo/stage", "internal/service"},
 	"internal/service": concat(words, []string{"directory", "internal/cache", "internal/metrics", "internal/store", "server", "web"},
-		[]string{"oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
+		[]string{"oidc/apppassword", "oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/policy", "oidc/tokens", "oidc/upstream"}),
 	"internal/demo/stage": {"directory", "internal/demo", "internal/service"}, // the one place where demo and service meet
 
 	// faces
 	"server": concat(words, []string{"directory", "web"},
-		[]string{"oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/upstream"}),
+		[]string{"oidc/apppassword", "oidc/clients", "oidc/dpop", "oidc/exchange", "oidc/issuer", "oidc/keys", "oidc/tokens", "oidc/upstream"}),
 	"web":    {"directory", "scopes"},
 	"client": {"configdoc", "oidc", "scopes", "webfinger"},
 
@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"internal/demo/recorder":  {},
 
 	// storage
-	"internal/store": {"directory", "internal/audit", "migrations", "oidc", "oidc/issuer", "oidc/keys", "scopes"},
+	"internal/store": {"directory", "internal/audit", "migrations", "oidc", "oidc/apppassword", "oidc/issuer", "oidc/keys", "scopes"},
 	"internal/cache": {},
 	"migrations":     {},
 
@@ -56,24 +56,27 @@ var arrows = map[string][]string{
 	"internal/metrics": {"internal/audit", "oidc/issuer"},
 
 	// steps
-	"oidc/exchange": concat(words, []string{"directory", "oidc/clients", "oidc/dpop", "oidc/issuer", "oidc/keys", "oidc/policy"}),
-	"oidc/issuer":   concat(words, []string{"directory", "oidc/clients", "oidc/dpop", "oidc/keys", "oidc/policy"}),
-	"oidc/clients":  {"directory", "oidc", "scopes"},
-	"oidc/dpop":     {"oidc"},
-	"oidc/policy":   {"oidc", "scopes"},
-	"oidc/keys":     {"oidc"},
-	"oidc/upstream": {"oidc"},
+	"oidc/exchange":    concat(words, []string{"directory", "oidc/apppassword", "oidc/clients", "oidc/dpop", "oidc/issuer", "oidc/keys", "oidc/policy", "oidc/tokens"}),
+	"oidc/issuer":      concat(words, []string{"directory", "oidc/apppassword", "oidc/clients", "oidc/dpop", "oidc/keys", "oidc/policy", "oidc/tokens"}),
+	"oidc/apppassword": {"oidc"},
+	"oidc/tokens":      {"oidc", "oidc/keys"},
+	"oidc/clients":     {"directory", "oidc", "scopes"},
+	"oidc/dpop":        {"oidc"},
+	"oidc/policy":      {"internal/condition", "oidc", "scopes"},
+	"oidc/keys":        {"oidc"},
+	"oidc/upstream":    {"oidc"},
 
 	// facts
-	"directory": {"configdoc", "oidc", "scopes", "webfinger"},
+	"directory": {"configdoc", "internal/condition", "oidc", "scopes", "webfinger"},
 
 	// words
-	"configdoc":      {"scopes"},
-	"internal/audit": {},
-	"internal/seal":  {},
-	"oidc":           {},
-	"scopes":         {},
-	"webfinger":      {},
+	"configdoc":          {"scopes"},
+	"internal/audit":     {},
+	"internal/condition": {},
+	"internal/seal":      {},
+	"oidc":               {},
+	"scopes":             {},
+	"webfinger":          {},
 }
 
 // testPackages may import everything and are imported by tests alone.
@@ -85,11 +88,14 @@ var testPackages = []string{
 	"internal/servertest",
 	"internal/store/storetest",
 	"test/backends",
+	"test/bench",
 	"test/browser",
 	"test/clients",
 	"test/deploy",
 	"test/faults",
 	"test/mutants",
+	"test/narrow",
+	"test/narrow/oracle",
 	"test/withbackends",
 }
 
@@ -101,6 +107,7 @@ var forTests = concat(testPackages, []string{"internal/cache", "internal/seal", 
 // imported. Paths on both sides stand for everything below them. Tests may use
 // them anywhere.
 var homes = map[string][]string{
+	"cel.dev":                        {"internal/condition"},
 	"code.dny.dev/ssrf":              {"oidc/clients"},
 	"database/sql":                   {"internal/store"},
 	"github.com/coreos/go-oidc":      {"client", "oidc/upstream"},

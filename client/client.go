@@ -8,6 +8,7 @@
 //     SignIn joins steps 2 and 3.
 //  4. Document: fetch the person's own configuration with the broad token.
 //  5. Exchange: trade the broad token for a narrow one of one service (RFC 8693).
+//     Bundle is steps 4 and 5 in one request: the configuration with a token in each service.
 //  6. Refresh: stay signed in, and look for a changed configuration.
 //
 // Connecting to the mail or calendar server with the narrow token is the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"signpost/configdoc"
 	"signpost/oidc"
@@ -28,11 +30,82 @@ func (c *Client) Document(ctx context.Context, d Discovery, token, etag string) 
 	return document, a.header.Get("ETag"), false, nil
 }
 
-func (c *Client) askDocument(ctx context.Context, d Discovery, token, etag string) (answer, error) {
-	if d.ConfigurationURL == "" {
-		return answer{}, fmt.Errorf("%w: no configuration", ErrUnsupported)
+// Bundle fetches the person's configuration with a token in each of the services that are named by
+// the ids of an earlier document, or in all of them if none is. A service has a Token or, if the
+// provider refused one, a Refusal; ask for what you use, and again when half of ExpiresIn is over. The
+// person's tokens are in the document: do not log it.
+//
+// Errors and what they mean are those of Document; an *Error with "invalid_request" means that a
+// service is not in the configuration any more: fetch that again. ErrUnsupported means also that the
+// provider gives no tokens in this way: use Document and Exchange. The token goes where Document's goes (R29).
+func (c *Client) Bundle(ctx context.Context, d Discovery, token string, services ...string) (configdoc.Document, error) {
+	document, err := c.bundle(ctx, d, token, services)
+	if err != nil {
+		return configdoc.Document{}, fmt.Errorf("configuration with tokens: %w", err)
 	}
-	u, err := d.ownURL(d.ConfigurationURL)
+	return document, nil
+}
+
+func (c *Client) bundle(ctx context.Context, d Discovery, token string, services []string) (configdoc.Document, error) {
+	u, err := d.configurationURL()
+	if err != nil {
+		return configdoc.Document{}, err
+	}
+	form := url.Values{"client_id": {d.ClientID}}
+	if len(services) > 0 {
+		form["service"] = services
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return configdoc.Document{}, malformed("a URL that cannot be asked")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", mediaTypeJSON)
+	req.Header.Set("Authorization", "Bearer "+token)
+	a, err := c.send(req)
+	if err != nil {
+		return configdoc.Document{}, err
+	}
+	if a.status == http.StatusMethodNotAllowed {
+		return configdoc.Document{}, fmt.Errorf("%w: no tokens with the configuration", ErrUnsupported)
+	}
+	document, err := readDocument(d, a)
+	if err != nil {
+		return configdoc.Document{}, err
+	}
+	for _, s := range document.Services() {
+		if err := checkToken(s.Token); err != nil {
+			return configdoc.Document{}, err
+		}
+	}
+	return document, nil
+}
+
+// checkToken refuses a token that cannot be used, as readTokens does.
+func checkToken(t *configdoc.Token) error {
+	switch {
+	case t == nil:
+		return nil
+	case !strings.EqualFold(t.TokenType, "Bearer"):
+		return fmt.Errorf("%w: token type is not Bearer", ErrUnsupported)
+	case t.IssuedTokenType != oidc.TokenTypeAccessToken:
+		return malformed("configuration: issued_token_type is not that of an access token")
+	case t.ExpiresIn > maxExpiresIn:
+		return malformed("configuration: expires_in is out of range")
+	}
+	return nil
+}
+
+// configurationURL is where the configuration is, if a token may go there.
+func (d Discovery) configurationURL() (*url.URL, error) {
+	if d.ConfigurationURL == "" {
+		return nil, fmt.Errorf("%w: no configuration", ErrUnsupported)
+	}
+	return d.ownURL(d.ConfigurationURL)
+}
+
+func (c *Client) askDocument(ctx context.Context, d Discovery, token, etag string) (answer, error) {
+	u, err := d.configurationURL()
 	if err != nil {
 		return answer{}, err
 	}

@@ -39,11 +39,15 @@ func exampleProvider() *httptest.Server {
 	})
 	answer("POST /token", "application/json", `{"access_token": "t", "token_type": "Bearer", "expires_in": 900,
 		"refresh_token": "r", "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "scope": "urn:ietf:params:oauth:scope:mail"}`)
-	answer("GET /configuration", "application/json", `{"account": {"subject": "4Jm0pGq8TzS2kYw6Ba9dXQ"}, "provider": {"name": "Example"},
+	document := `{"account": {"subject": "4Jm0pGq8TzS2kYw6Ba9dXQ"}, "provider": {"name": "Example"},
 		"issuer": "{issuer}", "token_endpoint": "{issuer}/token",
 		"incoming": [{"id": "mail", "protocol": "imap", "title": "Mail", "authentication": ["oauthbearer"], "credential": "sso", "order": 1,
 			"endpoints": [{"host": "imap.example.com", "port": 993, "security": "tls"}],
-			"audience": "imap.example.com", "scope": "urn:ietf:params:oauth:scope:mail"}]}`)
+			"audience": "imap.example.com", "scope": "urn:ietf:params:oauth:scope:mail"}]}`
+	answer("GET /configuration", "application/json", document)
+	answer("POST /configuration", "application/json", strings.Replace(document, `"id": "mail"`, `"id": "mail", "token": {
+		"access_token": "t", "token_type": "Bearer", "expires_in": 900, "scope": "urn:ietf:params:oauth:scope:mail",
+		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}`, 1))
 	return server
 }
 
@@ -197,4 +201,29 @@ func ExampleClient_Exchange() {
 	narrow, err := c.Exchange(ctx, d, "the broad token", "imap.example.com", "")
 	fmt.Println(narrow, err)
 	// Output: Bearer token for "urn:ietf:params:oauth:scope:mail", valid for 900 s <nil>
+}
+
+func ExampleClient_Bundle() {
+	server := exampleProvider()
+	defer server.Close()
+	ctx := context.Background()
+	c := &client.Client{Server: server.URL}
+	d, err := c.Discover(ctx, "alice@example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	document, err := c.Bundle(ctx, d, "the broad token") // for all services; name some by their ids
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, service := range document.Services() {
+		switch {
+		case service.Token != nil:
+			fmt.Println(service.Title, "with a", service.Token)
+		case service.Refusal != nil:
+			fmt.Println(service.Title, "without a token:", service.Refusal.Error)
+		}
+	}
+	// Output: Mail with a Bearer token for "urn:ietf:params:oauth:scope:mail", valid for 900 s
 }

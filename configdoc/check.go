@@ -54,6 +54,23 @@ func (s Service) check() error {
 			return invalid("service %q has an endpoint without TLS and is not marked insecure", s.ID)
 		}
 	}
+	return s.checkToken()
+}
+
+// checkToken checks what only an answer with tokens has.
+func (s Service) checkToken() error {
+	switch {
+	case s.Token != nil && s.Refusal != nil:
+		return invalid("service %q has a token and a refusal", s.ID)
+	case s.Refusal != nil && s.Refusal.Error == "":
+		return invalid("service %q has a refusal without an error code", s.ID)
+	case s.Token == nil:
+		return nil
+	case s.Token.AccessToken == "" || s.Token.IssuedTokenType == "" || s.Token.TokenType == "":
+		return invalid("service %q has a token without its text or its types", s.ID)
+	case s.Token.ExpiresIn < 1:
+		return invalid("service %q has a token that lives for no second", s.ID)
+	}
 	return nil
 }
 

@@ -6,6 +6,11 @@
 // fills a document in, server sends it, client reads it.
 package configdoc
 
+import (
+	"fmt"
+	"log/slog"
+)
+
 // Document is the configuration of one person at one issuer.
 type Document struct {
 	Account       Account  `json:"account"`
@@ -50,6 +55,39 @@ type Service struct {
 	Scope          string     `json:"scope,omitempty"`    // what to ask for in an exchange, one space between words
 	Order          int        `json:"order"`              // smaller comes first
 	Insecure       bool       `json:"insecure,omitempty"` // an endpoint without TLS; the provider said so in as many words
+
+	// Token and Refusal stand in the answer to a request for the configuration with tokens
+	// alone: one of them in each service that was asked for.
+	Token   *Token   `json:"token,omitempty"`
+	Refusal *Refusal `json:"refusal,omitempty"`
+}
+
+// Token opens one service, and others with the same audience: the answer of an exchange
+// (RFC 8693, section 2.2.1).
+type Token struct {
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type"`
+	TokenType       string `json:"token_type"` // "Bearer", or "DPoP" if it is bound to the key of the request
+	ExpiresIn       int64  `json:"expires_in"` // seconds
+	Scope           string `json:"scope"`
+	Source          string `json:"source,omitempty"` // "upstream" if the identity provider made it; empty if Signpost did
+}
+
+// String shows what is not secret.
+func (t Token) String() string {
+	return fmt.Sprintf("%s token for %q, valid for %d s", t.TokenType, t.Scope, t.ExpiresIn)
+}
+
+// GoString hides what String hides.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue hides what String hides.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// Refusal says why there is no token (RFC 6749, section 5.2).
+type Refusal struct {
+	Error            string `json:"error"`
+	ErrorDescription string `json:"error_description,omitempty"`
 }
 
 // Security of an Endpoint that is reached by host and port.
@@ -74,6 +112,19 @@ func (d Document) Services() []Service {
 		all = append(all, *kind...)
 	}
 	return all
+}
+
+// Change lets f change each service, in the order of the document, until it fails, and
+// returns its error.
+func (d *Document) Change(f func(*Service) error) error {
+	for _, kind := range d.kinds() {
+		for i := range *kind {
+			if err := f(&(*kind)[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // kinds returns the arrays of the document in their order.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -118,8 +121,31 @@ func badDocuments(t *testing.T) []badDocument {
 		edit("URL with user information", func(d map[string]any) { webEndpoint(d, "https://dav.example.com@evil.example/") }),
 		edit("URL with a fragment", func(d map[string]any) { webEndpoint(d, "https://dav.example.com/#a") }),
 		edit("relative URL", func(d map[string]any) { webEndpoint(d, "/calendar") }),
+		edit("a token and a refusal", func(d map[string]any) {
+			withToken(d, nil)
+			service(d)["refusal"] = map[string]any{"error": "invalid_scope"}
+		}),
+		edit("token is a string", func(d map[string]any) { service(d)["token"] = "x" }),
+		edit("token without its text", func(d map[string]any) { withToken(d, map[string]any{"access_token": ""}) }),
+		edit("token without its kind", func(d map[string]any) { withToken(d, map[string]any{"issued_token_type": ""}) }),
+		edit("token without its type", func(d map[string]any) { withToken(d, map[string]any{"token_type": ""}) }),
+		edit("token that lives for no second", func(d map[string]any) { withToken(d, map[string]any{"expires_in": 0}) }),
+		edit("token that ended", func(d map[string]any) { withToken(d, map[string]any{"expires_in": -1}) }),
+		edit("expires_in is a string", func(d map[string]any) { withToken(d, map[string]any{"expires_in": "900"}) }),
+		edit("refusal is a string", func(d map[string]any) { service(d)["refusal"] = "invalid_scope" }),
+		edit("refusal without an error", func(d map[string]any) { service(d)["refusal"] = map[string]any{"error_description": "no"} }),
 		{name: "one id twice", parserOnly: true, data: edited(t, func(d map[string]any) { d["other"] = d["incoming"] })},
 	}
+}
+
+// withToken gives the service a token with other members.
+func withToken(document map[string]any, edit map[string]any) {
+	token := map[string]any{
+		"access_token": "narrow", "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "Bearer",
+		"expires_in": 900, "scope": "urn:ietf:params:oauth:scope:mail",
+	}
+	maps.Copy(token, edit)
+	service(document)["token"] = token
 }
 
 func webEndpoint(document map[string]any, url string) {
@@ -142,7 +168,7 @@ func TestParseTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, edit := range map[string]func(map[string]any){
-		"unknown members":          func(d map[string]any) { d["later"] = 1; service(d)["token"] = "x"; endpoint(d)["region"] = "eu" },
+		"unknown members":          func(d map[string]any) { d["later"] = 1; service(d)["later"] = "x"; endpoint(d)["region"] = "eu" },
 		"absent and null arrays":   func(d map[string]any) { delete(d, "chat"); d["files"] = nil },
 		"optional members as null": func(d map[string]any) { service(d)["title"] = nil; d["provider"].(map[string]any)["logo"] = nil },
 	} {
@@ -196,6 +222,40 @@ func TestServicesInDocumentOrder(t *testing.T) {
 	}
 	if got.String() != "1234567" {
 		t.Errorf("Services() = %q, want every kind in order", got.String())
+	}
+}
+
+// TestChange goes through every service, and stops at an error.
+func TestChange(t *testing.T) {
+	t.Parallel()
+	one := func(id string) []configdoc.Service { return []configdoc.Service{{ID: id}} }
+	d := configdoc.Document{Incoming: one("1"), Files: one("2"), Other: one("3")}
+	if err := d.Change(func(s *configdoc.Service) error { s.Title = "T" + s.ID; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d.Incoming[0].Title != "T1" || d.Files[0].Title != "T2" || d.Other[0].Title != "T3" {
+		t.Errorf("changed to %+v, want a title in each", d.Services())
+	}
+	stop := errors.New("stop")
+	seen := 0
+	if err := d.Change(func(*configdoc.Service) error { seen++; return stop }); !errors.Is(err, stop) || seen != 1 {
+		t.Errorf("Change = %v after %d services, want the error at once", err, seen)
+	}
+}
+
+func TestTokensAreHidden(t *testing.T) {
+	t.Parallel()
+	token := configdoc.Token{AccessToken: "secret", TokenType: "Bearer", Scope: "mail", ExpiresIn: 900}
+	d := sample()
+	d.Incoming[0].Token = &token
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("have", "token", token, "pointer", &token)
+	for form, got := range map[string]string{
+		"%v": fmt.Sprintf("%v %v", token, &token), "%+v": fmt.Sprintf("%+v %+v", token, d), "%#v": fmt.Sprintf("%#v %#v", token, d), "log": log.String(),
+	} {
+		if strings.Contains(got, "secret") || !strings.Contains(got, "Bearer token for") {
+			t.Errorf("%s = %s, want what is not secret", form, got)
+		}
 	}
 }
 
@@ -293,7 +353,7 @@ func drawDocument(t *rapid.T) configdoc.Document {
 
 func drawService(t *rapid.T, id string) configdoc.Service {
 	insecure := rapid.Bool().Draw(t, "insecure")
-	return configdoc.Service{
+	s := configdoc.Service{
 		ID:             id,
 		Protocol:       rapid.SampledFrom([]string{"imap", "submission", "caldav", "later"}).Draw(t, "protocol"),
 		Title:          rapid.String().Draw(t, "title"),
@@ -307,6 +367,20 @@ func drawService(t *rapid.T, id string) configdoc.Service {
 		Order:          rapid.IntRange(-1000, 1000).Draw(t, "order"),
 		Insecure:       insecure,
 	}
+	switch rapid.SampledFrom([]string{"", "token", "refusal"}).Draw(t, "answer") {
+	case "token":
+		s.Token = &configdoc.Token{
+			AccessToken:     rapid.StringN(1, 40, -1).Draw(t, "access token"),
+			IssuedTokenType: rapid.StringN(1, 10, -1).Draw(t, "issued token type"),
+			TokenType:       rapid.SampledFrom([]string{"Bearer", "DPoP", "N_A"}).Draw(t, "token type"),
+			ExpiresIn:       rapid.Int64Range(1, 1<<40).Draw(t, "expires in"),
+			Scope:           rapid.String().Draw(t, "scope of the token"),
+			Source:          rapid.SampledFrom([]string{"", "upstream"}).Draw(t, "source"),
+		}
+	case "refusal":
+		s.Refusal = &configdoc.Refusal{Error: rapid.StringN(1, 10, -1).Draw(t, "error"), ErrorDescription: rapid.String().Draw(t, "description")}
+	}
+	return s
 }
 
 func drawEndpoint(t *rapid.T, insecure bool) configdoc.Endpoint {

@@ -27,7 +27,7 @@ func closed(t *testing.T) *jsonschema.Schema {
 	value := schemaValue(t)
 	value["additionalProperties"] = false
 	defs := value["$defs"].(map[string]any)
-	for _, name := range []string{"account", "provider", "service", "socket", "web"} {
+	for _, name := range []string{"account", "provider", "service", "token", "refusal", "socket", "web"} {
 		defs[name].(map[string]any)["additionalProperties"] = false
 	}
 	return compile(t, value)

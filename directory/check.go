@@ -73,6 +73,7 @@ func (c *checker) tenant(s spot, t Tenant) {
 		c.domain(s.child(kindDomain, i, d.Name), d)
 	}
 	c.catalogue(s, t)
+	c.tokenProfiles(s, t)
 	for i, p := range t.IdentityProviders {
 		c.identityProvider(s.child(kindProvider, i, p.Name), t, p)
 	}
@@ -164,6 +165,12 @@ func (c *checker) scope(s spot, scope scopes.Scope) {
 	case !scopes.ValidWord(scope.Name):
 		c.problem(s.field("name"), "printable ASCII without spaces, quotes and backslashes", "the name is not a scope word")
 	}
+	if scope.Name == oidc.ScopeAppPassword && (scope.Broad || len(scope.Opens) > 0 || len(scope.Includes) > 0) {
+		c.problem(s.field("name"), "give it a title and a text alone", "the scope of app passwords opens nothing by itself, and is in no other's place")
+	}
+	if slices.Contains(scope.Includes, oidc.ScopeAppPassword) {
+		c.problem(s.field("includes"), "let programs ask for it by its name", "no scope covers that of app passwords: people are asked for it in its own words")
+	}
 	c.translations(s, "title", scope.Title)
 	c.translations(s, "text", scope.Text)
 	for _, protocol := range scope.Opens {
@@ -208,8 +215,35 @@ func (c *checker) identityProvider(s spot, t Tenant, p IdentityProvider) {
 	c.required(s, "name_claim", p.NameClaim)
 	c.required(s, "address_trust", p.AddressTrust)
 	c.oneOf(s, "address_trust", p.AddressTrust, TrustEmailVerified, TrustDirectory)
+	c.keptClaims(s.field("keep_claims"), p.KeepClaims)
 	if p.AddressTrust == TrustDirectory && isPublic(p.Issuer) {
 		c.problem(s.field("address_trust"), "use email_verified", "address_trust: directory is for an organisation's own issuer, and at this one anybody can get an account")
+	}
+}
+
+// maxKeptClaims is the number of claims that are kept of a person.
+const maxKeptClaims = 16
+
+// protocolClaims speak of an ID token and its sign-in, not of a person, or are found beside the
+// kept ones: a provider's word never takes the place of ours.
+var protocolClaims = append([]string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "azp", "at_hash", "c_hash", "s_hash", "sid",
+	"scope", "client_id", "cnf", "act", "events", "grant",
+}, ourClaims...)
+
+func (c *checker) keptClaims(s spot, names []string) {
+	if len(names) > maxKeptClaims {
+		c.problem(s, "keep those that conditions ask for", "keep_claims has more than %d claims", maxKeptClaims)
+	}
+	for i, name := range names {
+		switch {
+		case !isClaimName(name):
+			c.problem(s, claimNameHint, "entry %d of keep_claims is not the name of a claim", i+1)
+		case slices.Contains(protocolClaims, name):
+			c.problem(s, "conditions find acr, amr, auth_time, address, domain and login without it", "keep_claims: %q has a meaning of its own", name)
+		case slices.Contains(names[:i], name):
+			c.problem(s, "keep one of them", "keep_claims: %q comes twice", name)
+		}
 	}
 }
 

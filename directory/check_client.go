@@ -28,6 +28,7 @@ func (c *checker) clientPolicy(s spot, p ClientPolicy) {
 	c.oneOf(policy, "device", p.Device, DeviceOff, DeviceFixed, DeviceOn)
 	c.clientMatches(policy, kindAllow, p.Allow)
 	c.clientMatches(policy, kindDeny, p.Deny)
+	c.condition(policy, p.Condition)
 }
 
 func (c *checker) clientMatches(policy spot, kind string, matches []ClientMatch) {
@@ -75,6 +76,9 @@ func (m ClientMatch) only() (key, value string, ok bool) {
 // maxClientID bounds the id of a declared client: it stands in tokens.
 const maxClientID = 100
 
+// accountPage stands in the place of a client id where people make app passwords themselves.
+const accountPage = "account-page"
+
 func (c *checker) fixedClient(s spot, client FixedClient) {
 	c.clientID(s.field("id"), client.ID)
 	c.required(s, "name", client.Name)
@@ -83,6 +87,7 @@ func (c *checker) fixedClient(s spot, client FixedClient) {
 	c.oneOf(s, "authentication", client.Authentication, oidc.AuthNone, oidc.AuthSecretBasic, oidc.AuthSecretPost, oidc.AuthPrivateKeyJWT)
 	c.credentials(s, client.Authentication, client.SecretHash, client.JWKS)
 	c.oneOf(s, "id_token_algorithm", client.IDTokenAlgorithm, "RS256", "ES256")
+	c.condition(s, client.Condition)
 }
 
 func (c *checker) clientID(s spot, id string) {
@@ -93,6 +98,8 @@ func (c *checker) clientID(s spot, id string) {
 		c.problem(s, fmt.Sprintf("at most %d printable ASCII characters without spaces", maxClientID), "the id cannot be a client id")
 	case id == oidc.ClientOpen:
 		c.problem(s, "give it another id", "the id %q is that of every program that has no other", id)
+	case id == accountPage:
+		c.problem(s, "give it another id", "the id %q stands for the page where people manage their account", id)
 	case strings.HasPrefix(strings.ToLower(id), "https://") || strings.HasPrefix(strings.ToLower(id), "http://"):
 		c.problem(s, "give it an id that is no URL", "an id that is a URL stands for the program that describes itself there")
 	}

@@ -24,6 +24,7 @@ func TestCheckClientID(t *testing.T) {
 	for id, because := range map[string]string{
 		"":                            "id is missing",
 		"open":                        "is that of every program that has no other",
+		"account-page":                "stands for the page where people manage their account",
 		"https://app.example/client":  "an id that is a URL",
 		"HTTPS://app.example/client":  "an id that is a URL",
 		"http://127.0.0.1/":           "an id that is a URL",

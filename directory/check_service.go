@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -35,6 +36,17 @@ func (s Service) lifetime() time.Duration {
 	return s.Lifetime
 }
 
+// source returns Source, or what empty means.
+func (s Service) source() string { return cmp.Or(s.Source, SourceLocal) }
+
+// unexpiringTokens says in the file's words whether they are accepted.
+func (s Service) unexpiringTokens() string {
+	if s.UnexpiringTokens {
+		return unexpiringAccepted
+	}
+	return ""
+}
+
 func (c *checker) service(s spot, t Tenant, service Service) {
 	c.name(s, "id", service.ID)
 	c.required(s, "protocol", service.Protocol)
@@ -54,7 +66,9 @@ func (c *checker) service(s spot, t Tenant, service Service) {
 		c.audience(s.field("audience"), service)
 	}
 	c.serviceScopes(s.field("scopes"), t, service)
-	c.serviceTokens(s, service)
+	c.serviceTokens(s, t, service)
+	c.condition(s, service.Condition)
+	c.source(s.field("source"), service.Source)
 	if service.Username == "" {
 		c.problem(s.field("username"), "", "username is missing")
 	} else if err := checkTemplate(service.Username); err != nil {
@@ -108,7 +122,7 @@ func (c *checker) somebody(s spot, template string) {
 }
 
 // serviceTokens checks how its tokens look and how they are presented.
-func (c *checker) serviceTokens(s spot, service Service) {
+func (c *checker) serviceTokens(s spot, t Tenant, service Service) {
 	ways := []string{AuthBearer}
 	if service.SASL() {
 		ways = []string{AuthOAuthBearer, AuthXOAuth2}
@@ -121,18 +135,8 @@ func (c *checker) serviceTokens(s spot, service Service) {
 			c.problem(s.field("authentication"), "known are "+strings.Join(ways, ", "), "authentication %q is not a way into %s", way, service.Protocol)
 		}
 	}
-	c.required(s, "profile", service.Profile)
-	c.oneOf(s, "profile", service.Profile, ProfileRFC9068, ProfileDovecot)
-	if service.InBroad && service.Profile == ProfileDovecot {
-		// A promise that the server would not keep: it takes no token of another form (R9).
-		c.problem(s.field("in_broad"), "leave in_broad out, or choose profile: rfc9068 if the server takes it",
-			"the broad token has the form rfc9068, which profile %s does not take", service.Profile)
-	}
-	if service.InBroad && service.shortLines() {
-		c.problem(s.field("in_broad"), "leave in_broad out: clients exchange the broad token for a short one",
-			"the broad token is too long for the line in which %s takes it", service.Protocol)
-	}
-	if service.shortLines() && service.Algorithm == "RS256" {
+	c.serviceProfile(s, t, service)
+	if service.shortLines() && service.Algorithm == "RS256" && service.Profile != oidc.ProfileCyrus {
 		c.problem(s.field("algorithm"), "use ES256", "a token signed with RS256 is too long for the line in which %s takes it", service.Protocol)
 	}
 	c.oneOf(s, "dpop", service.DPoP, DPoPNone, DPoPAccepts, DPoPRequires)
@@ -146,6 +150,66 @@ func (c *checker) serviceTokens(s spot, service Service) {
 	}
 }
 
+// serviceProfile checks the form of its tokens, and whether the broad token has it too (R9).
+func (c *checker) serviceProfile(s spot, t Tenant, service Service) {
+	c.required(s, "profile", service.Profile)
+	known := append(namesOf(oidc.BuiltInProfiles(), profileName), namesOf(t.TokenProfiles, profileName)...)
+	c.oneOf(s, "profile", service.Profile, known...)
+	if service.InBroad && service.Profile != t.broadToken() && slices.Contains(known, service.Profile) {
+		// A promise that the server would not keep: it takes no token of another form.
+		c.problem(s.field("in_broad"), "leave in_broad out, or choose profile: "+t.broadToken()+" if the server takes it",
+			"the broad token has the form %s, which profile %s does not take", t.broadToken(), service.Profile)
+	}
+	if service.InBroad && service.shortLines() && t.broadToken() != oidc.ProfileOpaque {
+		c.problem(s.field("in_broad"), "leave in_broad out: clients exchange the broad token for a short one; or let broad_token be opaque",
+			"the broad token is too long for the line in which %s takes it", service.Protocol)
+	}
+	_, builtIn := builtInProfile(service.Profile)
+	if p, _ := t.profile(service.Profile); !builtIn && service.shortLines() && (p.ClientID || p.AuthorizedParty) {
+		c.problem(s.field("profile"), "choose one with client_id: false and azp: false",
+			"a token that names its client is too long for the line in which %s takes it", service.Protocol)
+	}
+	c.cyrus(s, service)
+}
+
+func profileName(p oidc.Profile) string { return p.Name }
+
+// cyrus keeps the tokens that Cyrus reads apart from all others: to it they never expire, so
+// the tenant must say that it knows, and a proxy before it must look at "exp" (R10).
+func (c *checker) cyrus(s spot, service Service) {
+	if service.Profile != oidc.ProfileCyrus {
+		if service.UnexpiringTokens {
+			c.problem(s.field("unexpiring_tokens"), "leave it out", "unexpiring_tokens is for profile cyrus alone")
+		}
+		return
+	}
+	if !service.UnexpiringTokens {
+		c.problem(s.field("profile"), "say unexpiring_tokens: accepted if a proxy before the server refuses tokens after their \"exp\"; else choose another profile",
+			"a server that takes profile cyrus does not see when a token has expired")
+	}
+	if service.Algorithm == "ES256" {
+		c.problem(s.field("algorithm"), "use RS256", "profile cyrus has no tokens signed with ES256")
+	}
+	if service.shortLines() {
+		c.problem(s.field("profile"), "choose another profile", "a token of profile cyrus is too long for the line in which %s takes it", service.Protocol)
+	}
+	if service.dpop() != DPoPNone {
+		c.problem(s.field("dpop"), "leave dpop out", "a token of profile cyrus names no key")
+	}
+}
+
+// source refuses tokens of others.
+func (c *checker) source(s spot, source string) {
+	switch source {
+	case "", SourceLocal:
+	case "exchange", "refresh":
+		c.problem(s, "leave source out: Signpost signs the service's tokens itself",
+			"source %s: this version hands on no tokens of an identity provider", source)
+	default:
+		c.problem(s, "known is "+SourceLocal, "source %q is not known", source)
+	}
+}
+
 func (c *checker) serviceScopes(s spot, t Tenant, service Service) {
 	if len(service.Scopes) == 0 {
 		c.problem(s, "", "scopes is missing")
@@ -156,6 +220,8 @@ func (c *checker) serviceScopes(s spot, t Tenant, service Service) {
 		switch {
 		case !slices.Contains(known, scope):
 			c.problem(s, suggest(scope, known), "scope %q is not in the catalogue", scope)
+		case scope == oidc.ScopeAppPassword:
+			c.problem(s, "say app_passwords: true if the service takes them", "the scope of app passwords opens no service")
 		case slices.Contains(service.Scopes[:i], scope):
 			c.problem(s, "", "scope %q comes twice", scope)
 		}

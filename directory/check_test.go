@@ -293,7 +293,7 @@ func TestCheckService(t *testing.T) {
 		"an unclosed template":         {service(func(s *Service) { s.Username = "{address" }), "a template knows"},
 		"an unopened template":         {service(func(s *Service) { s.Username = "address}" }), "a } without {"},
 		"no profile":                   {service(func(s *Service) { s.Profile = "" }), "profile is missing"},
-		"an unknown profile":           {service(func(s *Service) { s.Profile = "cyrus" }), `profile "cyrus" is not known`},
+		"an unknown profile":           {service(func(s *Service) { s.Profile = "rfc9086" }), `profile "rfc9086" is not known`},
 		"no algorithm":                 {service(func(s *Service) { s.Algorithm = "" }), "algorithm is missing"},
 		"an algorithm without a key":   {service(func(s *Service) { s.Algorithm = "none" }), `algorithm "none" is not known`},
 		"a short lifetime":             {service(func(s *Service) { s.Lifetime = 59 * time.Second }), "lifetime 59s"},

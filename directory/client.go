@@ -11,6 +11,7 @@ type ClientPolicy struct {
 	Device          string        // DeviceOff, DeviceFixed or DeviceOn; empty is DeviceFixed (R16)
 	Allow           []ClientMatch // if not empty, of registered programs and those with a URL only these
 	Deny            []ClientMatch // the kill switch: none of these, whatever else is said
+	Condition       string        // CEL: which sign-ins with which programs get tokens; empty is all
 }
 
 // Who may use the device flow (R16).
@@ -41,6 +42,7 @@ type FixedClient struct {
 	JWKS                   string   // public keys as a JWK set, for private_key_jwt
 	IDTokenAlgorithm       string   // "RS256" or "ES256"; empty is RS256 (R8)
 	DPoPBound              bool     // dpop_bound_access_tokens (RFC 9449, section 5.2)
+	Condition              string   // CEL: who gets tokens with this program, besides that of the ClientPolicy; empty is everybody
 }
 
 // ResourceServer is who may ask what a token is worth (RFC 7662, section 2.1),

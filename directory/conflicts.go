@@ -214,6 +214,8 @@ func tokenDifferences(a, b Service) []string {
 		{"username", a.Username == b.Username},
 		{"in_broad", a.InBroad == b.InBroad},
 		{"dpop", a.dpop() == b.dpop()},
+		{"condition", a.Condition == b.Condition},
+		{"app_passwords", a.AppPasswords == b.AppPasswords},
 	} {
 		if !property.same {
 			different = append(different, property.name)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/oidc"
 	"signpost/scopes"
 )
 
@@ -87,7 +88,7 @@ func TestR31NothingIsShared(t *testing.T) {
 func webdav(url string) Service {
 	return Service{
 		ID: "files", Protocol: ProtocolWebDAV, Title: "Files", Endpoints: []Endpoint{{URL: url}}, Audience: url, Scopes: []string{scopes.Files},
-		Authentication: []string{AuthBearer}, Username: "{login}", Profile: ProfileRFC9068, Algorithm: "ES256", Credential: "sso",
+		Authentication: []string{AuthBearer}, Username: "{login}", Profile: oidc.ProfileRFC9068, Algorithm: "ES256", Credential: "sso",
 	}
 }
 
@@ -102,12 +103,12 @@ func TestSharedAudiences(t *testing.T) {
 		"scopes in any order":  {func(m, s *Service) { m.Scopes, s.Scopes = []string{"email", "profile"}, []string{"profile", "email"} }, ""},
 		"the default lifetime": {func(m, _ *Service) { m.Lifetime = 0 }, ""},
 		"scopes":               {func(m, _ *Service) { m.Scopes = []string{"email"} }, "but not scopes"},
-		"profile":              {func(m, _ *Service) { m.Profile = ProfileRFC9068 }, "but not profile"},
+		"profile":              {func(m, _ *Service) { m.Profile = oidc.ProfileRFC9068 }, "but not profile"},
 		"algorithm":            {func(m, _ *Service) { m.Algorithm = "RS256" }, "but not algorithm"},
 		"lifetime":             {func(m, _ *Service) { m.Lifetime = time.Hour }, "but not lifetime"},
 		"login name":           {func(m, _ *Service) { m.Username = "{subject}" }, "but not username"},
 		"in broad": {func(m, s *Service) {
-			m.Profile, s.Profile, m.InBroad = ProfileRFC9068, ProfileRFC9068, true
+			m.Profile, s.Profile, m.InBroad = oidc.ProfileRFC9068, oidc.ProfileRFC9068, true
 		}, "but not in_broad"},
 	} {
 		tenants := mustParse(t, installation)

@@ -196,15 +196,33 @@ func (o *object) flag(key string, fallback bool) bool {
 	return b.Value
 }
 
+// choice returns one of the known words, or the fallback if the key is absent.
+func (o *object) choice(key, fallback string, known ...string) string {
+	word := o.text(key, fallback)
+	if word == fallback || slices.Contains(known, word) {
+		return word
+	}
+	if ref := o.spot.field(key).ref; !o.r.broken[ref] {
+		o.r.broken[ref] = true
+		o.r.problem(at(o.value(key)), suggest(word, known), "%s is not one that is known", key)
+	}
+	return fallback
+}
+
 // duration returns a span such as "15m", or the fallback if the key is absent.
 func (o *object) duration(key string, fallback time.Duration) time.Duration {
+	return o.span(key, fallback, 1)
+}
+
+// span is duration for spans that are not shorter than least.
+func (o *object) span(key string, fallback, least time.Duration) time.Duration {
 	node := o.value(key)
 	if node == nil {
 		return fallback
 	}
 	text, _ := textOf(node)
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
+	if err != nil || d < least {
 		o.wrong(key, "a span of time", node, `write a number with its unit, such as "15m" or "1h"`)
 		return fallback
 	}

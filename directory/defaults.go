@@ -5,14 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/oidc"
 	"signpost/scopes"
 )
 
-// Token profiles.
-const (
-	ProfileRFC9068 = "rfc9068" // JWT access tokens as RFC 9068, section 2 describes them
-	ProfileDovecot = "dovecot" // what Dovecot validates locally
-)
+// unexpiringAccepted is what a tenant says to have tokens that their server does not let expire (R10).
+const unexpiringAccepted = "accepted"
 
 // Ways to present a token.
 const (
@@ -68,9 +66,9 @@ func defaultAuthentication(s Service) []string {
 
 func defaultProfile(s Service) string {
 	if s.SASL() {
-		return ProfileDovecot
+		return oidc.ProfileDovecot
 	}
-	return ProfileRFC9068
+	return oidc.ProfileRFC9068
 }
 
 // defaultInBroad is true only for what draft-ietf-mailmaint-oauth-public speaks
@@ -78,8 +76,11 @@ func defaultProfile(s Service) string {
 // unless the tenant says so (R5).
 func defaultInBroad(t Tenant, s Service) bool {
 	public := []string{scopes.Mail, scopes.Contacts, scopes.Calendars}
-	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 || s.Profile != ProfileRFC9068 || s.shortLines() {
-		return false // the broad token has one form, which is long: who wants another or a short one refuses it
+	if len(s.Scopes) == 0 || len(s.Endpoints) == 0 || s.Profile != t.broadToken() {
+		return false // the broad token has one form: who wants another refuses it
+	}
+	if s.shortLines() && t.broadToken() != oidc.ProfileOpaque {
+		return false // only an opaque one is short
 	}
 	for _, scope := range s.Scopes {
 		if !slices.Contains(public, scope) {

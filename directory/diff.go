@@ -12,7 +12,7 @@ import (
 // holds a secret.
 type Change struct {
 	Sign    Sign
-	Kind    string   // "tenant", "domain", "identity provider", "service", "scope", "client policy", "client", "resource server"
+	Kind    string   // "tenant", "domain", "identity provider", "service", "scope", "token profile", "client policy", "client", "resource server"
 	Name    string   // "example", or "example/mail" for what belongs to a tenant
 	Details []string // of a changed thing: "lifetime 15m0s -> 5m0s"
 }
@@ -74,6 +74,7 @@ func parts(a, b Tenant) []Change {
 		func(s Service) string { return s.ID }, serviceDetails)...)
 	changes = append(changes, compare(b.Name, kindScope, a.Scopes, b.Scopes,
 		func(s scopes.Scope) string { return s.Name }, scopeDetails)...)
+	changes = append(changes, compare(b.Name, kindTokenProfile, a.TokenProfiles, b.TokenProfiles, profileName, profileDetails)...)
 	changes = append(changes, compare(b.Name, kindClient, a.FixedClients, b.FixedClients,
 		func(c FixedClient) string { return c.ID }, clientDetails)...)
 	changes = append(changes, compare(b.Name, kindResourceServer, a.ResourceServers, b.ResourceServers,
@@ -117,6 +118,14 @@ func (d *details) list(name string, a, b []string) {
 	d.value(name, strings.Join(a, " "), strings.Join(b, " "))
 }
 
+// condition notes that an expression is another one, and shows both on one line.
+func (d *details) condition(a, b string) {
+	oneLine := func(source string) string { return strings.Join(strings.Fields(source), " ") }
+	before, after := oneLine(a), oneLine(b)
+	d.value("condition", before, after)
+	d.changed("condition", before == after && a != b)
+}
+
 // changed notes that something is another one without showing it.
 func (d *details) changed(name string, different bool) {
 	if different {
@@ -136,6 +145,7 @@ func tenantDetails(a, b Tenant) []string {
 	d.value("issuer", a.Placement, b.Placement)
 	d.value("title", a.Title, b.Title)
 	d.value("help", a.Help, b.Help)
+	d.value("broad_token", a.broadToken(), b.broadToken())
 	domain := func(d Domain) string { return d.Name }
 	provider := func(p IdentityProvider) string { return p.Name }
 	service := func(s Service) string { return s.ID }
@@ -171,6 +181,7 @@ func providerDetails(a, b IdentityProvider) []string {
 	d.value("address_trust", a.AddressTrust, b.AddressTrust)
 	d.value("login_claim", a.LoginClaim, b.LoginClaim)
 	d.value("name_claim", a.NameClaim, b.NameClaim)
+	d.list("keep_claims", a.KeepClaims, b.KeepClaims)
 	return d
 }
 
@@ -191,6 +202,10 @@ func serviceDetails(a, b Service) []string {
 	d.value("dpop", a.dpop(), b.dpop())
 	d.value("order", a.Order, b.Order)
 	d.value("insecure", a.Insecure, b.Insecure)
+	d.condition(a.Condition, b.Condition)
+	d.value("app_passwords", a.AppPasswords, b.AppPasswords)
+	d.value("source", a.source(), b.source())
+	d.value("unexpiring_tokens", a.unexpiringTokens(), b.unexpiringTokens())
 	return d
 }
 

@@ -23,6 +23,7 @@ func policyDetails(a, b ClientPolicy) []string {
 	d.value("device", a.device(), b.device())
 	d.list("allow", matchWords(a.Allow), matchWords(b.Allow))
 	d.list("deny", matchWords(a.Deny), matchWords(b.Deny))
+	d.condition(a.Condition, b.Condition)
 	return d
 }
 
@@ -45,6 +46,7 @@ func clientDetails(a, b FixedClient) []string {
 	d.changed("jwks", a.JWKS != b.JWKS)
 	d.value("id_token_algorithm", a.idTokenAlgorithm(), b.idTokenAlgorithm())
 	d.value("dpop_bound_access_tokens", a.DPoPBound, b.DPoPBound)
+	d.condition(a.Condition, b.Condition)
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"signpost/oidc"
 	"signpost/scopes"
 )
 
@@ -41,6 +42,8 @@ type Tenant struct {
 	Clients           ClientPolicy       // which programs may ask its people to sign in
 	FixedClients      []FixedClient      // programs that the operator wrote down
 	ResourceServers   []ResourceServer   // who may ask what a token is worth
+	TokenProfiles     []oidc.Profile     // forms of tokens of the tenant's own
+	BroadToken        string             // profile of the broad token: oidc.ProfileRFC9068 or oidc.ProfileOpaque; empty is the first (R9)
 }
 
 // Domain is a mail domain that a tenant serves.
@@ -86,6 +89,7 @@ type IdentityProvider struct {
 	AddressTrust string   // TrustEmailVerified or TrustDirectory; the latter for an organisation's own issuer only
 	LoginClaim   string   // default "preferred_username"
 	NameClaim    string   // default "name"
+	KeepClaims   []string // claims of the ID token that conditions may ask for: "groups", "department"
 }
 
 // Protocols a service may speak.
@@ -113,7 +117,7 @@ type Service struct {
 	Scopes         []string      // what opens it
 	Authentication []string      // "oauthbearer", "xoauth2", "bearer"
 	Username       string        // template of the login name: "{address}", "{login}", "{local}", "{domain}", "{subject}"
-	Profile        string        // token profile: "rfc9068" or "dovecot"
+	Profile        string        // token profile: a built-in one (oidc.BuiltInProfiles) or one of the tenant's own
 	Algorithm      string        // "ES256" or "RS256"
 	Lifetime       time.Duration // of exchanged tokens; zero means 15 minutes
 	Credential     string        // services with the same name share a credential; default "sso"
@@ -121,7 +125,15 @@ type Service struct {
 	DPoP           string        // DPoPNone, DPoPAccepts or DPoPRequires; empty is none (R11)
 	Order          int           // smaller comes first
 	Insecure       bool          // the tenant says in as many words that it has no TLS
+
+	Condition        string // CEL: who has the service, by what is known of person, sign-in and client; empty is everybody
+	AppPasswords     bool   // it takes app passwords (R21)
+	Source           string // where its tokens come from: SourceLocal; empty is that
+	UnexpiringTokens bool   // "unexpiring_tokens: accepted": the tenant knows what profile cyrus does not promise (R10)
 }
+
+// SourceLocal means that Signpost signs the service's tokens itself.
+const SourceLocal = "local"
 
 // What a service makes of tokens that are bound to a key (R11).
 const (

@@ -6,8 +6,10 @@ import (
 )
 
 // Document returns a person's configuration: the services that the granted
-// scopes open, in whole or in part, and for which the person has a login name, by order.
-func (r *Realm) Document(account configdoc.Account, h Holder, granted scopes.Set) configdoc.Document {
+// scopes open, in whole or in part, for which the person has a login name, and which has says
+// that the person has, by order. A service whose condition does not hold is left out by has; nil
+// leaves none out.
+func (r *Realm) Document(account configdoc.Account, h Holder, granted scopes.Set, has func(Service) bool) configdoc.Document {
 	d := configdoc.Document{
 		Account:       account,
 		Provider:      configdoc.Provider{Name: r.Title, Help: r.Help},
@@ -16,7 +18,7 @@ func (r *Realm) Document(account configdoc.Account, h Holder, granted scopes.Set
 	}
 	for _, s := range r.Services {
 		scope := r.Catalogue.Opening(granted, scopes.Of(s.Scopes...))
-		if scope.Len() == 0 {
+		if scope.Len() == 0 || has != nil && !has(s) {
 			continue
 		}
 		service, ok := r.documentService(s, h, scope)

@@ -16,7 +16,7 @@ var (
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	r, _ := example(t).Realm("example")
-	d := r.Document(aliceAccount, alice, r.Broad)
+	d := r.Document(aliceAccount, alice, r.Broad, nil)
 	b, err := d.JSON()
 	if err != nil {
 		t.Fatalf("the document is invalid: %v", err)
@@ -50,7 +50,7 @@ func TestDocumentHoldsWhatIsGranted(t *testing.T) {
 	r, _ := example(t).Realm("example")
 	ids := func(h Holder, granted ...string) string {
 		var ids []string
-		for _, s := range r.Document(aliceAccount, h, scopes.Of(granted...)).Services() {
+		for _, s := range r.Document(aliceAccount, h, scopes.Of(granted...), nil).Services() {
 			ids = append(ids, s.ID)
 		}
 		return strings.Join(ids, " ")
@@ -89,7 +89,7 @@ func TestDocumentScopeIsWhatWasGranted(t *testing.T) {
 		"":                                  "",
 	} {
 		got := ""
-		if in := r.Document(aliceAccount, alice, scopes.Of(strings.Fields(granted)...)).Incoming; len(in) == 1 {
+		if in := r.Document(aliceAccount, alice, scopes.Of(strings.Fields(granted)...), nil).Incoming; len(in) == 1 {
 			got = in[0].Scope
 		}
 		if got != want {

@@ -12,15 +12,16 @@ import (
 // Keys of the declared file.
 var (
 	fileKeys     = []string{"tenants"}
-	tenantKeys   = []string{"name", "issuer", "title", "help", "domains", "identity_providers", "services", "scopes", "clients", "resource_servers"}
+	tenantKeys   = []string{"name", "issuer", "title", "help", "domains", "identity_providers", "services", "scopes", "clients", "resource_servers", "token_profiles", "broad_token"}
 	domainKeys   = []string{"name"}
 	providerKeys = []string{
 		"name", "title", "issuer", "client_id", "client_secret", "client_secret_file", "client_secret_env",
-		"scopes", "domains", "address_claim", "address_trust", "login_claim", "name_claim",
+		"scopes", "domains", "address_claim", "address_trust", "login_claim", "name_claim", "keep_claims",
 	}
 	serviceKeys = []string{
 		"id", "protocol", "title", "endpoints", "audience", "scopes", "authentication", "username", "profile",
 		"algorithm", "lifetime", "credential", "in_broad", "dpop", "order", "insecure",
+		"condition", "app_passwords", "source", "unexpiring_tokens",
 	}
 	endpointKeys = []string{"host", "port", "security", "url"}
 	scopeKeys    = []string{"name", "opens", "includes", "broad", "title", "text"}
@@ -92,6 +93,8 @@ func (o *object) tenant(first bool) Tenant {
 		Placement: o.text("issuer", placement),
 		Title:     o.text("title", ""),
 		Help:      o.text("help", ""),
+
+		BroadToken: o.text("broad_token", ""),
 	}
 	for _, node := range o.nodes("domains") {
 		if d, ok := o.domain(node, len(t.Domains)); ok {
@@ -103,6 +106,12 @@ func (o *object) tenant(first bool) Tenant {
 		s := o.spot.child(kindProvider, len(t.IdentityProviders), "")
 		if p := o.r.object(node, "an identity provider", s, providerKeys...); p != nil {
 			t.IdentityProviders = append(t.IdentityProviders, p.identityProvider(t, len(providers) == 1))
+		}
+	}
+	for _, node := range o.nodes("token_profiles") {
+		s := o.spot.child(kindTokenProfile, len(t.TokenProfiles), "")
+		if p := o.r.object(node, "a token profile", s, profileKeys...); p != nil {
+			t.TokenProfiles = append(t.TokenProfiles, p.tokenProfile())
 		}
 	}
 	for _, node := range o.nodes("services") {
@@ -165,6 +174,7 @@ func (o *object) identityProvider(t Tenant, only bool) IdentityProvider {
 		AddressTrust: o.text("address_trust", TrustEmailVerified),
 		LoginClaim:   o.text("login_claim", "preferred_username"),
 		NameClaim:    o.text("name_claim", "name"),
+		KeepClaims:   o.texts("keep_claims", nil),
 	}
 	for _, name := range o.texts("domains", nil) {
 		p.Domains = append(p.Domains, aLabels(name))
@@ -191,6 +201,11 @@ func (o *object) service(t Tenant, place int) Service {
 		DPoP:       o.text("dpop", DPoPNone),
 		Order:      o.number("order", place),
 		Insecure:   o.flag("insecure", false),
+
+		Condition:        o.condition(),
+		AppPasswords:     o.flag("app_passwords", false),
+		Source:           o.text("source", ""),
+		UnexpiringTokens: o.choice("unexpiring_tokens", "", unexpiringAccepted) == unexpiringAccepted,
 	}
 	o.within("endpoints", func() {
 		for _, node := range o.nodes("endpoints") {

@@ -11,11 +11,11 @@ import (
 
 // Keys of programs and resource servers.
 var (
-	clientsKeys = []string{"registration", "url_ids", "open", "built_in", "device", "allow", "deny", "fixed"}
+	clientsKeys = []string{"registration", "url_ids", "open", "built_in", "device", "allow", "deny", "condition", "fixed"}
 	matchKeys   = []string{"id", "id_hash", "software_id", "redirect", "host"}
 	fixedKeys   = []string{
 		"id", "name", "redirect_uris", "post_logout_redirect_uris", "authentication", "secret", "secret_file", "secret_env",
-		"jwks", "jwks_file", "id_token_algorithm", "dpop_bound_access_tokens",
+		"jwks", "jwks_file", "id_token_algorithm", "dpop_bound_access_tokens", "condition",
 	}
 	resourceServerKeys = []string{"name", "audiences", "authentication", "secret", "secret_file", "secret_env", "jwks", "jwks_file"}
 )
@@ -39,6 +39,7 @@ func (o *object) clients(t *Tenant) {
 		Device:          c.text("device", ""),
 		Allow:           c.matches("allow", kindAllow),
 		Deny:            c.matches("deny", kindDeny),
+		Condition:       c.condition(),
 	}
 	for _, node := range c.nodes("fixed") {
 		s := o.spot.child(kindClient, len(t.FixedClients), "")
@@ -100,6 +101,7 @@ func (o *object) fixedClient() FixedClient {
 		JWKS:                   o.elsewhere("jwks", "_file"),
 		IDTokenAlgorithm:       o.text("id_token_algorithm", ""),
 		DPoPBound:              o.flag("dpop_bound_access_tokens", false),
+		Condition:              o.condition(),
 	}
 	c.Authentication = o.text("authentication", o.defaultAuthentication(oidc.AuthNone))
 	return c

@@ -328,6 +328,8 @@ func TestSuggest(t *testing.T) {
 // and declaring it again changes nothing.
 func FuzzParse(f *testing.F) {
 	f.Add(installation)
+	f.Add(guarded)
+	f.Add(shaped)
 	f.Add(programs[:strings.Index(programs, "        - {id: signer")])
 	for _, seed := range []string{
 		"", "tenants:", "tenants: [{name: one, title: One}]", "tenants:\n- name: a\n  title: A\n  issuer: https://id.a.test\n  domains: [a.test]\n",

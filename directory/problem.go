@@ -63,6 +63,8 @@ const (
 	kindService  = "service"
 	kindScope    = "scope"
 
+	kindTokenProfile = "token profile"
+
 	kindClientPolicy   = "client policy"
 	kindAllow          = "allow"
 	kindDeny           = "deny"

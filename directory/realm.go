@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/condition"
 	"signpost/oidc"
 	"signpost/scopes"
 )
@@ -21,6 +22,13 @@ type Realm struct {
 	// ProtectedResources are the issuer's own resource and the audiences of all
 	// services by order: complete, or nil if there are more than 200 (R30).
 	ProtectedResources []string
+
+	compiled         []compiledService                 // of Services
+	domains          []string                          // names of Domains
+	profiles         map[string]oidc.Profile           // by name
+	conditions       map[string]*condition.Condition   // by source; of all realms
+	everyClient      []*condition.Condition            // of the client policy
+	clientConditions map[string][]*condition.Condition // of clients that have one of their own
 
 	at         place          // of Issuer
 	byAudience map[string]int // index of a service in Services
@@ -66,11 +74,15 @@ func (r *Realm) ResourceServer(name string) (ResourceServer, bool) {
 }
 
 // Supported is what the tenant can grant: the sign-in itself with the claims about
-// the person, that it lasts, and every scope that opens one of its services.
+// the person, that it lasts, every scope that opens one of its services, and that of app
+// passwords if one of them takes any.
 func (r *Realm) Supported() scopes.Set {
 	supported := scopes.Of(oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeOfflineAccess)
 	for _, s := range r.Services {
 		supported = supported.Union(scopes.Of(s.Scopes...))
+		if s.AppPasswords {
+			supported = supported.Union(scopes.Of(oidc.ScopeAppPassword))
+		}
 	}
 	return supported
 }
@@ -89,13 +101,14 @@ func issuerURL(base string, t Tenant) string {
 	return strings.TrimSuffix(t.Placement, "/")
 }
 
-// compileRealm makes the realm of one tenant. base has been checked.
-func compileRealm(base string, t Tenant) (*Realm, error) {
+// compileRealm makes the realm of one tenant. base has been checked. Conditions are looked for
+// in compiled, and added to it: tenants often have the same ones.
+func compileRealm(base string, t Tenant, compiled map[string]*condition.Condition) (*Realm, error) {
 	catalogue, err := scopes.Default().With(t.Scopes)
 	if err != nil {
 		return nil, err
 	}
-	r := &Realm{Tenant: t, Issuer: issuerURL(base, t), Catalogue: catalogue}
+	r := &Realm{Tenant: t, Issuer: issuerURL(base, t), Catalogue: catalogue, conditions: compiled}
 	u, err := parseURL(r.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
@@ -108,6 +121,11 @@ func compileRealm(base string, t Tenant) (*Realm, error) {
 		if _, found := r.byAudience[s.Audience]; !found {
 			r.byAudience[s.Audience] = i
 		}
+	}
+	r.compileServices()
+	r.compileProfiles()
+	if err := r.compileConditions(); err != nil {
+		return nil, err
 	}
 	r.clients = fixedClients(t)
 	r.ProtectedResources = r.protectedResources()
@@ -137,11 +155,11 @@ func fixedClients(t Tenant) map[string]FixedClient {
 }
 
 // broadSet returns the words that open everything: a sign-in that lasts, and
-// every broad scope by which at least one service is opened.
+// every broad scope by which at least one service is opened. App passwords are never in it (R21).
 func broadSet(c *scopes.Catalogue, services []Service) scopes.Set {
 	words := []string{oidc.ScopeOpenID, oidc.ScopeOfflineAccess}
 	for _, s := range c.Scopes() {
-		if s.Broad && slices.ContainsFunc(services, func(service Service) bool { return slices.Contains(service.Scopes, s.Name) }) {
+		if s.Broad && s.Name != oidc.ScopeAppPassword && slices.ContainsFunc(services, func(service Service) bool { return slices.Contains(service.Scopes, s.Name) }) {
 			words = append(words, s.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"signpost/internal/condition"
 	"signpost/oidc"
 )
 
@@ -50,8 +51,9 @@ func Compile(base string, tenants []Tenant, revision int64) (*Snapshot, error) {
 		byPlace:  make(map[place]*Realm),
 		byOrigin: make(map[string][]protected),
 	}
+	conditions := make(map[string]*condition.Condition)
 	for _, t := range tenants {
-		if err := s.add(t); err != nil {
+		if err := s.add(t, conditions); err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
 	}
@@ -87,11 +89,11 @@ func (s *Snapshot) checkAudiences() error {
 	return nil
 }
 
-func (s *Snapshot) add(t Tenant) error {
+func (s *Snapshot) add(t Tenant, conditions map[string]*condition.Condition) error {
 	if _, taken := s.byName[t.Name]; taken {
 		return fmt.Errorf("the name comes twice")
 	}
-	r, err := compileRealm(s.base, t)
+	r, err := compileRealm(s.base, t, conditions)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,9 @@ const (
 
 // Types of tokens in answers (RFC 6750, section 6.1.1; RFC 9449, section 5).
 const (
-	Bearer = "Bearer"
-	DPoP   = "DPoP"
+	Bearer    = "Bearer"
+	DPoP      = "DPoP"
+	NotAToken = "N_A" // what was issued is no access token (RFC 8693, section 2.2.1)
 )
 
 // Token type identifiers (RFC 8693, section 3).
@@ -34,6 +35,7 @@ const (
 	TokenTypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
 	TokenTypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
 	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
+	TokenTypeAppPassword  = "urn:signpost:token-type:app-password" // ours (R21)
 )
 
 // Scopes that OpenID Connect defines and Signpost acts on
@@ -44,6 +46,9 @@ const (
 	ScopeProfile       = "profile"
 	ScopeEmail         = "email"
 )
+
+// ScopeAppPassword lets a program make passwords for programs that know no OAuth (R21).
+const ScopeAppPassword = "urn:signpost:scope:app-password"
 
 // RelIssuer is the link relation under which WebFinger names the issuer
 // (https://openid.net/specs/openid-connect-discovery-1_0.html#IssuerDiscovery).
@@ -97,4 +102,7 @@ type Person struct {
 	AuthTime  time.Time // when the identity provider says the person signed in; zero if it did not say
 	ACR       string    // "acr" as the identity provider gave it; empty if it did not
 	AMR       []string  // "amr" as the identity provider gave it
+
+	// Claims are those of the ID token that the tenant keeps for its conditions, as JSON has them.
+	Claims map[string]any
 }

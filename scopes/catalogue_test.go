@@ -22,6 +22,7 @@ func TestDefault(t *testing.T) {
 		"urn:signpost:scope:files":              "webdav",
 		"urn:signpost:scope:sieve":              "managesieve",
 		"urn:signpost:scope:chat":               "xmpp matrix",
+		"urn:signpost:scope:app-password":       "", // never broad (R21)
 	}
 	c := scopes.Default()
 	if got, want := len(c.Scopes()), len(opens); got != want {
@@ -87,7 +88,7 @@ func TestWith(t *testing.T) {
 		t.Errorf("the replaced scope reads %q", s.TextIn("en"))
 	}
 	all := c.Scopes()
-	if len(all) != 11 || all[2].Name != "email" || all[10].Name != "urn:example:one" {
+	if len(all) != 12 || all[2].Name != "email" || all[11].Name != "urn:example:one" {
 		t.Errorf("the catalogue is %v; want email in its place and the new scope last", all)
 	}
 	if s, _ := scopes.Default().Scope("email"); s.TextIn("en") == "do email" {

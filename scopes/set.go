@@ -61,9 +61,24 @@ func ValidWord(w string) bool {
 	return true
 }
 
+// fewWords is up to how many words looking through them costs less than a map, which every
+// request would make.
+const fewWords = 16
+
 // Of makes a set of words that the caller knows to be well formed.
 func Of(words ...string) Set {
-	var s Set
+	if len(words) == 0 {
+		return Set{}
+	}
+	s := Set{make([]string, 0, len(words))}
+	if len(words) <= fewWords {
+		for _, w := range words {
+			if !s.Has(w) {
+				s.words = append(s.words, w)
+			}
+		}
+		return s
+	}
 	seen := make(map[string]bool, len(words))
 	for _, w := range words {
 		if !seen[w] {

@@ -17,11 +17,15 @@ import (
 	"signpost/web"
 )
 
-// account is the person's own page: which programs have access, and an end to each. Who
-// has no session there is shown the way in.
+// account is the person's own page: which programs have access, which app passwords there are, and an
+// end to each. Who has no session there, or wants to sign in again, is shown the way in.
 func (s *Server) account(c *gin.Context, r *directory.Realm) error {
-	if _, err := query(c); err != nil {
+	q, err := query(c)
+	if err != nil {
 		return err
+	}
+	if q.Has("again") {
+		return s.before(c, r, issuer.SignInAgain())
 	}
 	v, err := s.Issuer.Visitor(c.Request.Context(), r, session(c, r))
 	if errors.Is(err, issuer.ErrNoSession) {
@@ -30,7 +34,16 @@ func (s *Server) account(c *gin.Context, r *directory.Realm) error {
 	if err != nil {
 		return err
 	}
+	return s.accountPage(c, r, v, web.Account{})
+}
+
+// accountPage shows a person's own page. What shown holds already is the outcome of a form.
+func (s *Server) accountPage(c *gin.Context, r *directory.Realm, v issuer.Visitor, shown web.Account) error {
 	held, err := s.Issuer.Held(c.Request.Context(), r, v)
+	if err != nil {
+		return err
+	}
+	wallet, err := s.Issuer.Wallet(c.Request.Context(), r, v)
 	if err != nil {
 		return err
 	}
@@ -38,12 +51,13 @@ func (s *Server) account(c *gin.Context, r *directory.Realm) error {
 	if err != nil {
 		return err
 	}
+	shown.Organisation, shown.Provider, shown.Person, shown.Address = organisation(r), v.Provider.Title, v.Account.Name, v.Address
+	shown.Ended, shown.EndedProgram = endedWord(ended, some), programOf(program)
+	shown.Action, shown.Token = r.URL("/account"), v.Form
+	showWallet(r, &shown, wallet)
 	s.render(c, http.StatusOK, "", func(b *bytes.Buffer, lang string) error {
-		return s.Pages.Account(b, lang, web.Account{
-			Organisation: organisation(r), Provider: v.Provider.Title, Person: v.Account.Name, Address: v.Address,
-			Programs: programsOf(r, held, lang), Ended: endedWord(ended, some), EndedProgram: programOf(program),
-			Action: r.URL("/account"), Token: v.Form,
-		})
+		shown.Programs = programsOf(r, held, lang)
+		return s.Pages.Account(b, lang, shown)
 	})
 	return nil
 }
@@ -66,6 +80,8 @@ func endedWord(e issuer.Ended, some bool) string {
 		return ""
 	case e.All:
 		return web.EndedAll
+	case e.AppPassword:
+		return web.EndedAppPassword
 	case e.Client == "":
 		return web.EndedNothing
 	}
@@ -98,7 +114,7 @@ func programOf(client clients.Client) web.Asker {
 	return a
 }
 
-// accountForm ends what the person chose. The session's cookie is Lax, so forms of other sites
+// accountForm ends what the person chose, or makes an app password. The session's cookie is Lax, so forms of other sites
 // come without it; that they come from elsewhere, and without the secret of this
 // session's pages, is looked at as well.
 func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
@@ -106,7 +122,7 @@ func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
 	if err != nil {
 		return err
 	}
-	if len(f["token"]) != 1 || len(f["grant"])+len(f["decision"]) != 1 {
+	if len(f["token"]) != 1 || len(f["grant"])+len(f["app_password"])+len(f["decision"]) != 1 {
 		return errBadForm
 	}
 	v, err := s.Issuer.Visitor(c.Request.Context(), r, session(c, r))
@@ -118,6 +134,10 @@ func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
 		return errCrossOrigin
 	case f.Has("grant"):
 		err = s.Issuer.EndHeld(c.Request.Context(), r, v, f.Get("grant"))
+	case f.Has("app_password"):
+		err = s.Issuer.EndAppPassword(c.Request.Context(), r, v, f.Get("app_password"))
+	case f.Get("decision") == web.DecisionMake:
+		return s.makeAppPassword(c, r, v, f)
 	case f.Get("decision") == web.DecisionEndAll:
 		err = s.Issuer.EndAllHeld(c.Request.Context(), r, v)
 	case f.Get("decision") == web.DecisionSignOut:

@@ -271,8 +271,9 @@ func TestMetadataNamesTheRoutes(t *testing.T) {
 		"/scopes", "/configuration", // links of the JRD
 		"/schemas/configuration.json",                                                       // "$id"
 		"/sign-in/:idp", "/callback/:idp", "/consent", "/authorize/cancel", "/assets/:name", // the browser is led there
-		"/device",       // the answer to a device names it
-		"/account", "/", // for people who land there
+		"/device",              // the answer to a device names it
+		"/app-passwords/check", // whoever declares a resource server reads the guide
+		"/account", "/",        // for people who land there
 	}
 	for _, route := range server.Routes(s.Service.Handler) {
 		_, path, _ := strings.Cut(route, " ")

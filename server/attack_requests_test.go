@@ -126,12 +126,12 @@ func TestAuditHoldsNoInventedWords(t *testing.T) {
 	form.Set("scope", invented)
 	tokenError(t, "invented scope at refresh", posted(t, s.URL, form), http.StatusBadRequest, oidc.CodeInvalidScope)
 
-	const everything = `kind || account_id || client_id || grant_id || service || scope || rule || outcome || subject_hash || request_id`
+	const everything = `kind || account_id || client_id || grant_id || service || asked || scope || rule || outcome || subject_hash || request_id`
 	if got := rows(t, s, `SELECT `+everything+` FROM audit_events WHERE `+everything+` LIKE '%invented%'`); len(got) != 0 {
 		t.Errorf("the audit holds what a caller made up: %v", got)
 	}
 	want := []string{"exchange/scope: " + mailScope, "exchange/target: ", "refresh/scope: "}
-	if got := rows(t, s, `SELECT rule || ': ' || scope FROM audit_events WHERE kind = 'token' AND outcome = 'refused' ORDER BY rule`); !slices.Equal(got, want) {
+	if got := rows(t, s, `SELECT rule || ': ' || asked || scope FROM audit_events WHERE kind = 'token' AND outcome = 'refused' ORDER BY rule`); !slices.Equal(got, want) {
 		t.Errorf("the audit has %v, want %v", got, want)
 	}
 }

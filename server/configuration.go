@@ -8,28 +8,63 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"signpost/configdoc"
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 )
 
 // configuration answers a broad token with the person's own services.
 func (s *Server) configuration(c *gin.Context, r *directory.Realm, b issuer.Bearer) error {
-	body, err := r.Document(configdoc.Account{
-		Subject: b.Account.ID, Addresses: b.Standing.Addresses, DisplayName: b.Account.Name,
-	}, b.Standing.Holder, b.Scope).JSON()
+	d, err := s.rendered.of(s.Answers.Current(), b.View(r))
 	if err != nil {
 		return err
 	}
-	etag := entityTag(body)
-	c.Header("ETag", etag)
+	c.Header("ETag", d.etag)
 	c.Header("Cache-Control", "private, no-cache")
 	c.Header("Vary", "Authorization, DPoP")
 	c.Writer.Header().Del("Pragma")
-	if matches(c.GetHeader("If-None-Match"), etag) {
+	if matches(c.GetHeader("If-None-Match"), d.etag) {
 		c.Status(http.StatusNotModified)
 		return nil
+	}
+	send(c, http.StatusOK, "application/json", d.body)
+	return nil
+}
+
+// configurationWays are GET and HEAD, for the configuration, and POST, for tokens in it.
+func (s *Server) configurationWays() gin.HandlerFunc {
+	document, bundle := s.resource(oidc.ScopeOpenID, s.configuration), s.oauth(s.limited(s.bundle))
+	return func(c *gin.Context) {
+		if c.Request.Method == http.MethodPost {
+			bundle(c)
+			return
+		}
+		document(c)
+	}
+}
+
+// bundle answers a broad token with the person's own services and a token for each. Who wants
+// them all need not send a form.
+func (s *Server) bundle(c *gin.Context, r *directory.Realm) error {
+	p, err := s.presented(c, r, oidc.ScopeOpenID)
+	if err != nil {
+		return err
+	}
+	if c.Request.ContentLength != 0 {
+		f, err := form(c)
+		if err != nil {
+			return err
+		}
+		p.Call.Form = sent(f)
+	}
+	d, err := exchange.Grant{Issuer: s.Issuer}.Bundle(c.Request.Context(), r, p)
+	if err != nil {
+		return refused(c, r, p.Scheme, oidc.ScopeOpenID, err)
+	}
+	body, err := d.JSON()
+	if err != nil {
+		return err
 	}
 	send(c, http.StatusOK, "application/json", body)
 	return nil

@@ -417,7 +417,7 @@ func TestProgramsOnWebPages(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t)
 	origin := header("Origin", "https://app.example")
-	for path, methods := range map[string]string{"/token": "POST", "/configuration": "GET, HEAD"} {
+	for path, methods := range map[string]string{"/token": "POST", "/configuration": "GET, HEAD, POST"} {
 		for _, issuer := range []string{s.URL, s.OtherURL()} {
 			p := ask(t, http.MethodOptions, issuer+path, origin, header("Access-Control-Request-Method", methods[:3]), header("Access-Control-Request-Headers", "dpop"))
 			for name, want := range map[string]string{

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base32"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -32,7 +34,7 @@ const maxQuery = 8 << 10
 // one log line without anything personal in it, and the only recover.
 func (s *Server) envelope(c *gin.Context) {
 	start := time.Now()
-	id := newRequestID()
+	id := newRequestID(start)
 	c.Request = c.Request.WithContext(audit.WithRequestID(c.Request.Context(), id))
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	h := c.Writer.Header()
@@ -54,6 +56,9 @@ func (s *Server) envelope(c *gin.Context) {
 		if s.Requests != nil {
 			s.Requests.RequestEnded(c.FullPath(), c.Request.Method, c.Writer.Status(), took)
 		}
+		if !s.Log.Enabled(c.Request.Context(), slog.LevelDebug) {
+			return
+		}
 		// The route's template, never the path or the query: those may name people.
 		s.Log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", c.Request.Method,
 			"route", c.FullPath(), "status", c.Writer.Status(), "took", took)
@@ -69,10 +74,17 @@ func (s *Server) envelope(c *gin.Context) {
 	c.Next()
 }
 
-func newRequestID() string {
-	var b [9]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
+// newRequestID returns the time in milliseconds and 72 random bits, in an order that is that of
+// time: the audit's index of them grows at its end, which costs a fraction of random places.
+func newRequestID(now time.Time) string {
+	var b [15]byte
+	_, _ = rand.Read(b[6:]) // never fails: crypto/rand ends the program instead
+	milliseconds := uint64(now.UnixMilli())
+	for i := range 6 {
+		b[i] = byte(milliseconds >> (8 * (5 - i)))
+	}
+	// This base32 keeps the order of bytes, which base64 does not.
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])
 }
 
 // limited bounds how often one address may call a handler.

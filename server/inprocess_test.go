@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,11 +22,13 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
+	"signpost/oidc/tokens"
 	"signpost/oidc/upstream"
 	"signpost/server"
 	"signpost/web"
@@ -82,9 +85,10 @@ func newAlone(t testing.TB, base, declaration string, change func(*server.Deps))
 	must(t, err)
 	answers.Store(snapshot)
 	i := &issuer.Issuer{
-		Clients: &clients.Clients{Store: db, Sealer: box, Fetch: clients.NewFetch(nil, nil), Documents: memory, Marks: memory, Now: time.Now},
-		Proofs:  &dpop.Checker{Namer: box, Marks: memory, Now: time.Now},
-		Store:   db, Cache: memory, Begun: memory, Keys: ring, Sealer: box, Audit: db, Now: time.Now,
+		Clients:      &clients.Clients{Store: db, Sealer: box, Fetch: clients.NewFetch(nil, nil), Documents: memory, Marks: memory, Now: time.Now},
+		Proofs:       &dpop.Checker{Namer: box, Marks: memory, Now: time.Now},
+		AppPasswords: &apppassword.Passwords{Store: db, Hasher: box, Limits: memory, Cache: memory, Random: rand.Reader, Now: time.Now},
+		Store:        db, Cache: memory, Begun: memory, Keys: ring, Tokens: tokens.New(ring, memory, box, time.Now), Sealer: box, Audit: db, Now: time.Now,
 	}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 	pages, err := web.New()

@@ -13,7 +13,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"signpost/directory"
 	"signpost/internal/servertest"
+	"signpost/oidc"
 	"signpost/oidc/keys"
 )
 
@@ -27,6 +29,7 @@ type kindsRig struct {
 	key       *ecdsa.PrivateKey // of the client "keyed" and of the resource server "files-server": that one key tells them apart is not to be relied on
 	prover    *prover
 	narrow    string // what files-server asks about
+	opaque    string // a broad token of the time when the tenant's were opaque
 	bystander answer // a sign-in that nothing is done with
 	far       answer // one at the other tenant
 	entered   int    // user codes
@@ -43,16 +46,30 @@ func newKindsRig(t testing.TB) *kindsRig {
       fixed:
         - {id: signer, name: Signer, redirect_uris: [%[1]q], id_token_algorithm: ES256}
         - {id: keyed, name: Keyed, redirect_uris: [%[1]q], authentication: private_key_jwt, jwks: '%[2]s'}
+    token_profiles:
+      - {name: own, based_on: rfc9068, typ: JWT, azp: true, aud: array, nbf: true, backdate: 5s, user_claim: login}
     resource_servers:
       - {name: mail-server, audiences: [imap.example.test], secret: %[3]s}
-      - {name: dav-server, audiences: ["https://dav.example.test/calendars/"], secret: %[4]s}
-      - {name: files-server, audiences: ["https://files.example.test/dav/"], authentication: private_key_jwt, jwks: '%[2]s'}
+      - {name: dav-server, audiences: ["https://dav.example.test/calendars/", "https://dav.example.test/contacts/"], secret: %[4]s}
+      - {name: files-server, audiences: ["https://files.example.test/dav/", "https://chat.example.test/"], authentication: private_key_jwt, jwks: '%[2]s'}
 `, redirectURI, public, secretMail, secretDav))
+	// A service for each form of tokens; mail takes passwords.
+	declaration = strings.Replace(declaration, "in_broad: false}\n", "in_broad: false, app_passwords: true}\n", 1)
+	declaration = strings.Replace(declaration, "      - {id: submission,", `      - {id: contacts, protocol: carddav, title: Contacts, endpoints: [{url: "https://dav.example.test/contacts/"}], scopes: ["urn:ietf:params:oauth:scope:calendars"], profile: opaque, in_broad: false}
+      - {id: chat, protocol: https, title: Chat, endpoints: [{url: "https://chat.example.test/"}], scopes: ["urn:signpost:scope:files"], profile: own}
+      - {id: cyrus, protocol: imap, title: Archive, endpoints: [{host: cyrus.example.test, port: 993, security: tls}], scopes: ["urn:ietf:params:oauth:scope:mail"], profile: cyrus, algorithm: RS256, unexpiring_tokens: accepted, in_broad: false}
+      - {id: submission,`, 1)
+	opaque := strings.Replace(declaration, "    token_profiles:\n", "    broad_token: opaque\n    token_profiles:\n", 1)
+	declare(t, s, strings.Replace(opaque, `{id: calendar, `, `{id: calendar, in_broad: false, `, 1), func(now *directory.Snapshot) bool {
+		r, _ := now.Realm(servertest.Tenant)
+		return r.BroadToken == oidc.ProfileOpaque
+	})
+	broadOpaque := signedIn(t, s.URL, nil).AccessToken
 	// The calendar looks at keys, so that bound tokens are good at a resource server too.
-	calendar := `scopes: ["urn:ietf:params:oauth:scope:calendars"]`
-	declare(t, s, strings.Replace(declaration, calendar, calendar+", dpop: accepts", 1), dpopDeclared)
+	calendar := `scopes: ["urn:ietf:params:oauth:scope:calendars"]}`
+	declare(t, s, strings.Replace(declaration, calendar, strings.TrimSuffix(calendar, "}")+", dpop: accepts}", 1), dpopDeclared)
 	return &kindsRig{
-		t: t, s: s, key: key, prover: newProver(t, s), bystander: signedIn(t, s.URL, nil),
+		t: t, s: s, key: key, opaque: broadOpaque, prover: newProver(t, s), bystander: signedIn(t, s.URL, nil),
 		far: signedIn(t, s.OtherURL(), set("scope", "openid offline_access "+mailScope)),
 	}
 }
@@ -77,6 +94,8 @@ func (r *kindsRig) kinds() map[string]string {
 	kinds := map[string]string{
 		"id:rs256": r.bystander.IDToken, "id:es256": r.signer().IDToken,
 		"broad": in.AccessToken, "broad:expired": r.expired(in.AccessToken), "broad:ended": gone.AccessToken,
+		"broad:opaque": r.opaque, "narrow:opaque": narrow("https://dav.example.test/contacts/"), "narrow:own": narrow("https://chat.example.test/"),
+		"narrow:cyrus": narrow("cyrus.example.test"), "app-password": r.appPassword(),
 		"narrow": narrow(calendar), "narrow:dovecot": dovecot, "narrow:rs256": r.narrow,
 		"refresh": signedIn(t, s.URL, nil).RefreshToken, "code": newCode(t, s.URL, nil),
 		"device-code": device.DeviceCode, "user-code": newDevice(t, s.URL).UserCode,
@@ -112,13 +131,28 @@ func (r *kindsRig) signer() answer {
 	return token(r.t, r.s.URL, form)
 }
 
+// appPassword is one for mail, made as R21 has it: by a token for the issuer alone.
+func (r *kindsRig) appPassword() string {
+	r.t.Helper()
+	form := codeForm(newCode(r.t, r.s.URL, set("scope", allScopes+" "+oidc.ScopeAppPassword)))
+	form.Set("resource", r.s.URL)
+	alone := token(r.t, r.s.URL, form)
+	form = exchangeForm(alone.AccessToken, "imap.example.test")
+	form.Set("requested_token_type", oidc.TokenTypeAppPassword)
+	a := token(r.t, r.s.URL, form)
+	if a.Status != http.StatusOK || a.TokenType != oidc.NotAToken || a.IssuedTokenType != oidc.TokenTypeAppPassword || strings.Contains(a.AccessToken, ".") {
+		r.t.Fatalf("app password: %d %s %s, of type %s", a.Status, a.Error, a.Description, a.TokenType)
+	}
+	return a.AccessToken
+}
+
 // expired is the same token, signed by the same key, with its end in the past.
 func (r *kindsRig) expired(broad string) string {
 	r.t.Helper()
 	c, err := r.s.Service.Keys.Verify(servertest.Tenant, r.s.URL, broad)
 	must(r.t, err)
 	c.IssuedAt, c.ExpiresAt = c.IssuedAt.Add(-time.Hour), c.IssuedAt.Add(-time.Minute)
-	signed, err := r.s.Service.Keys.Sign(servertest.Tenant, keys.ProfileRFC9068, keys.ES256, c)
+	signed, err := r.s.Service.Keys.Sign(servertest.Tenant, oidc.BuiltInProfiles()[0], keys.ES256, c)
 	must(r.t, err)
 	return signed
 }

@@ -27,35 +27,41 @@ import (
 //	typ  400 unsupported_token_type
 var kindsAtPlaces = []string{
 	// Access tokens: Authorization at the issuer's own resources, with a proof where the scheme is
-	// DPoP; subject_token at /token, without and with a proof; token at /introspect by each server.
+	// DPoP; the same for a bundle; subject_token at /token, without and with a proof; token at
+	// /introspect by each server; password at /app-passwords/check.
 	`
-	                   conf:bearer info:bearer conf:dpop info:dpop  subject subject:dpop  mail dav files
-	id:rs256           tok         tok         tok       tok        req     req           off  off off
-	id:es256           tok         tok         tok       tok        req     req           off  off off
-	broad              yes         yes         tok       tok        yes     yes           off  yes off
-	broad:bound        tok         tok         yes       yes        prf     yes           off  yes off
-	broad:expired      tok         tok         tok       tok        req     req           off  off off
-	broad:ended        tok         tok         tok       tok        req     req           off  off off
-	narrow             tok         tok         tok       tok        req     req           off  yes off
-	narrow:dovecot     tok         tok         tok       tok        req     req           yes  off off
-	narrow:rs256       tok         tok         tok       tok        req     req           off  off yes
-	refresh            tok         tok         tok       tok        req     req           off  off off
-	code               tok         tok         tok       tok        req     req           off  off off
-	device-code        tok         tok         tok       tok        req     req           off  off off
-	user-code          tok         tok         tok       tok        req     req           off  off off
-	request-uri        tok         tok         tok       tok        req     req           off  off off
-	registered-id      tok         tok         tok       tok        req     req           off  off off
-	signed-answer      tok         tok         tok       tok        req     req           off  off off
-	client-assertion   tok         tok         tok       tok        req     req           off  off off
-	server-assertion   tok         tok         tok       tok        req     req           off  off off
-	proof              tok         tok         tok       tok        req     req           off  off off
-	upstream:id        tok         tok         tok       tok        req     req           off  off off
-	upstream:access    tok         tok         tok       tok        req     req           off  off off
-	far:id             tok         tok         tok       tok        req     req           off  off off
-	far:broad          tok         tok         tok       tok        req     req           off  off off
-	far:narrow         tok         tok         tok       tok        req     req           off  off off
-	far:refresh        tok         tok         tok       tok        req     req           off  off off
-	far:registered-id  tok         tok         tok       tok        req     req           off  off off
+	                   conf:bearer info:bearer conf:dpop info:dpop  bundle:bearer bundle:dpop  subject subject:dpop  mail dav files  password
+	id:rs256           tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	id:es256           tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	broad              yes         yes         tok       tok        yes           tok         yes     yes           off  yes off    off
+	broad:bound        tok         tok         yes       yes        tok           yes         prf     yes           off  yes off    off
+	broad:opaque       yes         yes         tok       tok        yes           tok         yes     yes           off  off off    off
+	broad:expired      tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	broad:ended        tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	narrow             tok         tok         tok       tok        tok           tok         req     req           off  yes off    off
+	narrow:dovecot     tok         tok         tok       tok        tok           tok         req     req           yes  off off    off
+	narrow:rs256       tok         tok         tok       tok        tok           tok         req     req           off  off yes    off
+	narrow:opaque      tok         tok         tok       tok        tok           tok         req     req           off  yes off    off
+	narrow:own         tok         tok         tok       tok        tok           tok         req     req           off  off yes    off
+	narrow:cyrus       tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	app-password       tok         tok         tok       tok        tok           tok         req     req           yes  off off    yes
+	refresh            tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	code               tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	device-code        tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	user-code          tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	request-uri        tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	registered-id      tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	signed-answer      tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	client-assertion   tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	server-assertion   tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	proof              tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	upstream:id        tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	upstream:access    tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	far:id             tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	far:broad          tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	far:narrow         tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	far:refresh        tok         tok         tok       tok        tok           tok         req     req           off  off off    off
+	far:registered-id  tok         tok         tok       tok        tok           tok         req     req           off  off off    off
 	`,
 	// What programs send in a form: code, refresh_token, device_code at /token; client_assertion
 	// at /token and /introspect; the header DPoP at /token; token at /revoke.
@@ -65,11 +71,16 @@ var kindsAtPlaces = []string{
 	id:es256           gnt  gnt     gnt          cli              cli               prf    nil
 	broad              gnt  gnt     gnt          cli              cli               prf    typ
 	broad:bound        gnt  gnt     gnt          cli              cli               prf    typ
+	broad:opaque       gnt  gnt     gnt          cli              cli               prf    yes
 	broad:expired      gnt  gnt     gnt          cli              cli               prf    nil
 	broad:ended        gnt  gnt     gnt          cli              cli               prf    typ
 	narrow             gnt  gnt     gnt          cli              cli               prf    typ
 	narrow:dovecot     gnt  gnt     gnt          cli              cli               prf    typ
 	narrow:rs256       gnt  gnt     gnt          cli              cli               prf    typ
+	narrow:opaque      gnt  gnt     gnt          cli              cli               prf    typ
+	narrow:own         gnt  gnt     gnt          cli              cli               prf    typ
+	narrow:cyrus       gnt  gnt     gnt          cli              cli               prf    nil
+	app-password       gnt  gnt     gnt          cli              cli               prf    nil
 	refresh            gnt  yes     gnt          cli              cli               prf    yes
 	code               yes  gnt     gnt          cli              cli               prf    nil
 	device-code        gnt  gnt     yes          cli              cli               prf    nil
@@ -97,11 +108,16 @@ var kindsAtPlaces = []string{
 	id:es256           told yes        yes     no    yes          bad          cli       bad          bad
 	broad              told told       ask     no    no           bad          cli       bad          bad
 	broad:bound        told told       ask     no    no           bad          cli       bad          bad
+	broad:opaque       told told       ask     no    no           bad          cli       bad          bad
 	broad:expired      told told       ask     no    no           bad          cli       bad          bad
 	broad:ended        told told       ask     no    no           bad          cli       bad          bad
 	narrow             told told       ask     no    no           bad          cli       bad          bad
 	narrow:dovecot     told told       ask     no    no           bad          cli       bad          bad
 	narrow:rs256       told told       ask     no    no           bad          cli       bad          bad
+	narrow:opaque      told told       ask     no    no           bad          cli       bad          bad
+	narrow:own         told told       ask     no    no           bad          cli       bad          bad
+	narrow:cyrus       told told       ask     no    no           bad          cli       bad          bad
+	app-password       told told       ask     no    no           bad          cli       bad          bad
 	refresh            told told       ask     no    no           bad          cli       bad          bad
 	code               told told       ask     no    no           bad          cli       bad          bad
 	device-code        told told       ask     no    no           bad          cli       bad          bad
@@ -225,6 +241,8 @@ func (r *kindsRig) places() map[string]func(value string) string {
 	return map[string]func(string) string{
 		"conf:bearer": r.resource("/configuration", oidc.Bearer), "conf:dpop": r.resource("/configuration", oidc.DPoP),
 		"info:bearer": r.resource("/userinfo", oidc.Bearer), "info:dpop": r.resource("/userinfo", oidc.DPoP),
+		"bundle:bearer": r.resourceBy(http.MethodPost, "/configuration", oidc.Bearer), "bundle:dpop": r.resourceBy(http.MethodPost, "/configuration", oidc.DPoP),
+		"password":     r.password,
 		"subject":      func(v string) string { return r.granted(exchangeForm(v, "imap.example.test")) },
 		"subject:dpop": func(v string) string { return r.granted(exchangeForm(v, "imap.example.test"), r.proof()) },
 		"mail":         func(v string) string { return r.worth(v, asMail) },
@@ -262,12 +280,16 @@ func (r *kindsRig) places() map[string]func(value string) string {
 }
 
 func (r *kindsRig) resource(path, scheme string) func(string) string {
+	return r.resourceBy(http.MethodGet, path, scheme)
+}
+
+func (r *kindsRig) resourceBy(method, path, scheme string) func(string) string {
 	return func(v string) string {
 		edits := []edit{header("Authorization", scheme+" "+v)}
 		if scheme == oidc.DPoP {
-			edits = append(edits, header("DPoP", r.prover.proof(http.MethodGet, r.s.URL+path, v)))
+			edits = append(edits, header("DPoP", r.prover.proof(method, r.s.URL+path, v)))
 		}
-		p := ask(r.t, http.MethodGet, r.s.URL+path, edits...)
+		p := ask(r.t, method, r.s.URL+path, edits...)
 		return p.word(r.t, p.status == http.StatusOK)
 	}
 }
@@ -296,6 +318,15 @@ func (r *kindsRig) worth(v string, edits ...edit) string {
 		return "off"
 	}
 	return p.word(r.t, strings.Contains(p.body, `"active":true`))
+}
+
+// password offers a value as alice's app password for mail.
+func (r *kindsRig) password(v string) string {
+	p := ask(r.t, http.MethodPost, r.s.URL+"/app-passwords/check", asMail, formBody(url.Values{"username": {"alice@example.test"}, "password": {v}}))
+	if p.status == http.StatusOK && p.body == `{"active":false}` {
+		return "off"
+	}
+	return p.word(r.t, p.status == http.StatusOK && strings.Contains(p.body, `"active":true`))
 }
 
 // asserted is worth by the server that has a key.

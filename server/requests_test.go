@@ -119,7 +119,7 @@ func TestWrongMethods(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t)
 	for path, allowed := range map[string]string{
-		"/token": "POST", "/authorize": "GET, POST", "/consent": "GET, POST", "/callback/staff": "GET", "/configuration": "GET, HEAD",
+		"/token": "POST", "/authorize": "GET, POST", "/consent": "GET, POST", "/callback/staff": "GET", "/configuration": "GET, HEAD, POST",
 		"/jwks": "GET, HEAD, OPTIONS", "/scopes": "GET, HEAD, OPTIONS", "/t/other/token": "POST",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodTrace} {

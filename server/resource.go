@@ -24,25 +24,35 @@ type holder func(c *gin.Context, r *directory.Realm, b issuer.Bearer) error
 // none that is good. What h answers goes out as oauth's answers do.
 func (s *Server) resource(need string, h holder) gin.HandlerFunc {
 	return s.oauth(func(c *gin.Context, r *directory.Realm) error {
-		c.Header(nonceHeader, s.Issuer.Proofs.Nonce(r.Name))
-		scheme, token, ok := presented(c)
-		if !ok {
-			// No token, no error code: the client may not have known (RFC 6750, section 3.1).
-			challenge(c, r, "", need, "")
-			return oidc.E(oidc.CodeInvalidToken, "send the broad token as Authorization: Bearer, or DPoP if it is bound to a key")
-		}
-		b, err := s.Issuer.Authenticate(c.Request.Context(), r, issuer.Presented{Scheme: scheme, Token: token, Call: call(c, r, nil)}, need)
+		p, err := s.presented(c, r, need)
 		if err != nil {
-			return refused(c, r, scheme, need, err)
+			return err
+		}
+		b, err := s.Issuer.Authenticate(c.Request.Context(), r, p, need)
+		if err != nil {
+			return refused(c, r, p.Scheme, need, err)
 		}
 		return h(c, r, b)
 	})
 }
 
-// presented reads "Authorization: Bearer TOKEN" or "DPoP TOKEN" and nothing else: not
+// presented reads the token that a request brings, without looking at it, or challenges who
+// brings none.
+func (s *Server) presented(c *gin.Context, r *directory.Realm, need string) (issuer.Presented, error) {
+	c.Header(nonceHeader, s.Issuer.Proofs.Nonce(r.Name))
+	scheme, token, ok := authorization(c)
+	if !ok {
+		// No token, no error code: the client may not have known (RFC 6750, section 3.1).
+		challenge(c, r, "", need, "")
+		return issuer.Presented{}, oidc.E(oidc.CodeInvalidToken, "send the broad token as Authorization: Bearer, or DPoP if it is bound to a key")
+	}
+	return issuer.Presented{Scheme: scheme, Token: token, Call: call(c, r, nil)}, nil
+}
+
+// authorization reads "Authorization: Bearer TOKEN" or "DPoP TOKEN" and nothing else: not
 // the query, not a form (RFC 6750, section 2.1; RFC 9449, section 7.1). The scheme is compared
 // without case.
-func presented(c *gin.Context) (scheme, token string, ok bool) {
+func authorization(c *gin.Context) (scheme, token string, ok bool) {
 	headers := c.Request.Header.Values("Authorization")
 	if len(headers) != 1 {
 		return "", "", false

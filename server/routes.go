@@ -52,12 +52,13 @@ func (s *Server) routes(e *gin.Engine) {
 		i.GET("/logout", s.page(s.limited(s.logout)))                                                    // P OpenID Connect RP-Initiated Logout 1.0
 		i.POST("/logout", s.page(s.limited(s.logoutForm)))                                               // P the same by form, and the person's answer
 		i.GET("/account", s.page(s.limited(s.account)))                                                  // P the person's own page: programs with access
-		i.POST("/account", s.page(s.sameOrigin(s.limited(s.accountForm))))                               // P an end to them (R27)
+		i.POST("/account", s.page(s.sameOrigin(s.limited(s.accountForm))))                               // P an end to them (R27), and app passwords (R21)
 
 		// Answer.
-		programs(i, oidc.ConfigurationPath, s.resource(oidc.ScopeOpenID, s.configuration), http.MethodGet, http.MethodHead) // C the person's own services
-		programs(i, "/userinfo", s.resource(oidc.ScopeOpenID, s.userinfo), http.MethodGet, http.MethodPost)                 // C OpenID Connect Core 1.0
-		i.POST("/introspect", s.oauth(s.refusalsLimited(s.introspect)))                                                     // M resource servers: RFC 7662, section 2
+		programs(i, oidc.ConfigurationPath, s.configurationWays(), http.MethodGet, http.MethodHead, http.MethodPost) // C the person's own services; POST: and a token for each
+		programs(i, "/userinfo", s.resource(oidc.ScopeOpenID, s.userinfo), http.MethodGet, http.MethodPost)          // C OpenID Connect Core 1.0
+		i.POST("/introspect", s.oauth(s.refusalsLimited(s.introspect)))                                              // M resource servers: RFC 7662, section 2
+		i.POST("/app-passwords/check", s.oauth(s.refusalsLimited(s.checkAppPassword)))                               // M resource servers: app passwords (R21)
 
 		i.GET("/", s.empty(s.page(s.home))) // P who lands here by accident
 	}

@@ -54,12 +54,13 @@ type Deps struct {
 	RequestsPerMinute int            // from one address, to sign-in and to tokens
 }
 
-// Server answers every request. It holds no state of its own.
+// Server answers every request. It holds no state of its own but what it wrote before.
 type Server struct {
 	Deps
 
-	cross  *http.CrossOriginProtection
-	assets map[string]web.Asset
+	cross    *http.CrossOriginProtection
+	assets   map[string]web.Asset
+	rendered rendered
 }
 
 // New makes the handler of all routes.

@@ -45,6 +45,7 @@ func upstreamProvider(r *directory.Realm, p directory.IdentityProvider) upstream
 		Name: p.Name, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: string(p.ClientSecret),
 		RedirectURL: r.URL("/callback/" + p.Name), Scopes: p.Scopes, Domains: p.Domains,
 		AddressClaim: p.AddressClaim, AddressTrust: p.AddressTrust, LoginClaim: p.LoginClaim, NameClaim: p.NameClaim,
+		KeepClaims: p.KeepClaims,
 	}
 }
 

@@ -122,6 +122,88 @@ func TestAccountForms(t *testing.T) {
 	}
 }
 
+// TestR21AccountShowsAppPasswords: the name that the person gave, services and days, and a new one in
+// full, on its page alone.
+func TestR21AccountShowsAppPasswords(t *testing.T) {
+	t.Parallel()
+	pages := testPages(newPages(t))
+	const secret = "0123-4567-89abc-defgh-jkmnp-qrstv-wxyz01"
+	for page, wants := range map[string][]string{
+		"account, passwords": {
+			"Printer in the hall Mail, Outgoing mail Made on 6 March 2026, last used on 7 March 2026",
+			"An app password without a name Calendar Made on 6 March 2026, never used",
+			"Mail, Outgoing mail as alice@example.test", "Calendar as alice", "End everything",
+		},
+		"account, made":          {secret, "The login name that belongs to it: alice@example.test", "shown this once"},
+		"account, sign in again": {"You have no app passwords.", "No app password was made: you signed in too long ago.", "within the last ten minutes. Sign in again"},
+		"account, ended one":     {"The app password has ended.", "No app password was made: it is not possible"},
+		"account":                {"Programs with access"},
+	} {
+		body := text(elements(render(t, pages[page], "en"), "main")[0])
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q: %s", page, want, body)
+			}
+		}
+		if page != "account, made" && strings.Contains(body, secret) {
+			t.Errorf("%s shows the secret", page)
+		}
+	}
+	if body := text(elements(render(t, pages["account"], "en"), "main")[0]); strings.Contains(strings.ToLower(body), "app password") {
+		t.Errorf("where no service takes app passwords the page speaks of them: %s", body)
+	}
+}
+
+// TestR21AccountShowsLabelsAsText: a label is text, not markup, and turns nothing around.
+func TestR21AccountShowsLabelsAsText(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	for label, want := range map[string]string{
+		"<b>Bank</b>": "<b>Bank</b>", "{since}": "{since}", "\u202e\x00": "An app password without a name", "a\u202eb": "ab",
+	} {
+		tree := render(t, func(w io.Writer, lang string) error {
+			return p.Account(w, lang, web.Account{AppPasswords: []web.AppPassword{{ID: "x", Label: label, Services: []string{"<i>Mail</i>"}, Since: time.Now()}}})
+		}, "en")
+		if got := text(elements(tree, "h3")[0]); got != want {
+			t.Errorf("label %q: got %q, want %q", label, got, want)
+		}
+		if len(elements(tree, "i")) != 0 {
+			t.Error("the title of a service is markup")
+		}
+	}
+}
+
+// TestR21AccountFormForAppPasswords: every field has a label, every service is chosen by itself, and nothing is
+// sent before the person has signed in lately.
+func TestR21AccountFormForAppPasswords(t *testing.T) {
+	t.Parallel()
+	pages := testPages(newPages(t))
+	tree := render(t, pages["account, passwords"], "en")
+	var fields, buttons []string
+	for _, input := range elements(tree, "input") {
+		name, _ := attribute(input, "name")
+		value, _ := attribute(input, "value")
+		fields = append(fields, name+"="+value)
+		if _, checked := attribute(input, "checked"); checked {
+			t.Errorf("%s is chosen already", name)
+		}
+	}
+	for _, button := range elements(tree, "button") {
+		name, _ := attribute(button, "name")
+		value, _ := attribute(button, "value")
+		buttons = append(buttons, name+"="+value)
+	}
+	wantFields := []string{"token=token-1", "token=token-1", "token=token-1", "label=", "service=imap.example.test", "service=https://dav.example.test/", "token=token-1"}
+	wantButtons := []string{"grant=grant-open", "app_password=password-1", "app_password=password-2", "decision=end-all", "decision=make", "decision=sign-out"}
+	if !slices.Equal(fields, wantFields) || !slices.Equal(buttons, wantButtons) {
+		t.Errorf("fields %q, buttons %q\nwant %q, %q", fields, buttons, wantFields, wantButtons)
+	}
+	again := render(t, pages["account, sign in again"], "en")
+	if len(elements(again, "fieldset")) != 0 || !slices.ContainsFunc(elements(again, "a"), hrefIs("/account?again=1")) {
+		t.Error("who signed in too long ago sees the form, or no way to sign in again")
+	}
+}
+
 // TestSignInToTheAccountPage names Signpost itself, and no program and no permissions.
 func TestSignInToTheAccountPage(t *testing.T) {
 	t.Parallel()

@@ -77,6 +77,7 @@ func (p *Pages) parse(lang, name string) (*template.Template, error) {
 		"draw":     draw,
 		"day":      p.words[lang].day,
 		"program":  p.words[lang].program,
+		"services": p.words[lang].services,
 	}
 	return template.New(name).Funcs(funcs).ParseFS(templateFiles,
 		"templates/layout.html", "templates/parts.html", "templates/"+name+".html")

@@ -70,6 +70,14 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 		held("grant-proved", web.Asker{Kind: web.AskerProved, Name: "Example Cloud"}), held("grant-unproved", web.Asker{Kind: web.AskerUnproved, Name: "mailer.example.test"}),
 		held("grant-gone", web.Asker{Kind: web.AskerGone, Name: "Example Old"}),
 	}
+	passwords := []web.AppPassword{
+		{ID: "password-1", Label: "Printer in the hall", Services: []string{"Mail", "Outgoing mail"}, Since: march, LastUsed: march.Add(time.Hour)},
+		{ID: "password-2", Services: []string{"Calendar"}, Since: march},
+	}
+	offers := []web.Offer{
+		{Value: "imap.example.test", Services: []string{"Mail", "Outgoing mail"}, Username: "alice@example.test"},
+		{Value: "https://dav.example.test/", Services: []string{"Calendar"}, Username: "alice"},
+	}
 	mine := func(v web.Account) func(io.Writer, string) error {
 		v.Organisation, v.Provider, v.Action, v.Token = organisation, "Example staff", "/account", "token-1"
 		return account(v)
@@ -79,6 +87,10 @@ func testPages(p *web.Pages) map[string]func(io.Writer, string) error {
 		"account, one":           mine(web.Account{Address: "alice@example.test", Programs: all[:1], Ended: web.EndedOne, EndedProgram: program}),
 		"account, none":          mine(web.Account{Address: "alice@example.test", Ended: web.EndedAll}),
 		"account, nothing":       mine(web.Account{Address: "alice@example.test", Ended: web.EndedNothing}),
+		"account, passwords":     mine(web.Account{Address: "alice@example.test", Programs: all[:1], AppPasswords: passwords, Offers: offers}),
+		"account, made":          mine(web.Account{Address: "alice@example.test", AppPasswords: passwords, Offers: offers, Made: &web.MadePassword{Password: "0123-4567-89abc-defgh-jkmnp-qrstv-wxyz01", Username: "alice@example.test"}}),
+		"account, sign in again": mine(web.Account{Address: "alice@example.test", Offers: offers, SignInAgain: "/account?again=1", NotMade: web.NotMadeAgain}),
+		"account, ended one":     mine(web.Account{Address: "alice@example.test", AppPasswords: passwords[:1], Ended: web.EndedAppPassword, NotMade: "else"}),
 		"sign-in, account":       signIn(web.SignIn{Account: true, Organisation: organisation, Choices: []web.Choice{staff, students}}),
 		"sign-in, failed":        signIn(web.SignIn{Account: true, Failed: true, Organisation: organisation, Choices: []web.Choice{staff}}),
 		"logout":                 logout(web.Logout{Organisation: organisation, Account: "/account", Action: "/logout"}),
@@ -250,8 +262,8 @@ func TestPagesNeedNoInlineCode(t *testing.T) {
 		served = append(served, a.Path)
 	}
 	allowed := []string{
-		"a", "bdi", "body", "button", "circle", "code", "dd", "details", "dl", "dt", "footer", "form", "h1", "h2", "h3", "head", "header", "html",
-		"img", "input", "label", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "summary", "svg", "title", "ul", "div",
+		"a", "bdi", "body", "button", "circle", "code", "dd", "details", "dl", "dt", "fieldset", "footer", "form", "h1", "h2", "h3", "head", "header", "html",
+		"img", "input", "label", "legend", "li", "link", "main", "meta", "ol", "p", "path", "pre", "rect", "section", "span", "strong", "summary", "svg", "title", "ul", "div",
 	}
 	eachPage(t, func(t *testing.T, _ string, tree *html.Node) {
 		for _, n := range elements(tree, "") {
@@ -276,9 +288,9 @@ func TestNoPageHasAPasswordField(t *testing.T) {
 		for _, n := range elements(tree, "input") {
 			name, _ := attribute(n, "name")
 			switch got, _ := attribute(n, "type"); {
-			case got == "hidden", got == "text" && name == "user_code":
+			case got == "hidden", got == "text" && (name == "user_code" || name == "label"), got == "checkbox" && name == "service":
 			default:
-				t.Errorf("<input type=%q name=%q>: the pages ask for nothing but the code of a device", got, name)
+				t.Errorf("<input type=%q name=%q>: the pages ask for nothing but the code of a device, and what an app password is for", got, name)
 			}
 		}
 	})

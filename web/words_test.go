@@ -42,6 +42,9 @@ func keysInTemplates(t *testing.T) []string {
 	for _, kind := range []string{AskerOpen, AskerNamed, AskerUnproved, AskerRegistered, AskerGone} {
 		keys = append(keys, "account.program."+kind)
 	}
+	for _, why := range []string{NotMadeChoose, NotMadeLogins, NotMadeAgain, NotMadeRefused} {
+		keys = append(keys, "account.not_made."+why)
+	}
 	for month := range 12 {
 		keys = append(keys, fmt.Sprintf("date.%d", month+1))
 	}

@@ -63,7 +63,8 @@ func (p *program) grantsEnd() *cobra.Command {
 		Long: `End ends one sign-in by its id, or those of a person: with one program, or with all.
 A running service refuses what was made from them within a second, and tells every
 server that asks. Servers that validate tokens themselves take them until the
-tokens expire. Nobody is locked out by it: whoever can still sign in at the identity
+tokens expire. With all sign-ins of a person, or with the one that made it, an app
+password ends too. Nobody is locked out by it: whoever can still sign in at the identity
 provider can sign in again.`,
 		Example: `  signpost grants end --tenant example --address alice@example.com
   signpost grants end --tenant example --grant 9Zm2uXq0aYc`,
@@ -93,14 +94,23 @@ provider can sign in again.`,
 	return c
 }
 
-func endedLine(ended int) string {
-	switch ended {
-	case 0:
-		return "nothing to end"
-	case 1:
-		return "ended 1 sign-in"
+func endedLine(ended service.Ended) string {
+	var parts []string
+	for _, part := range []struct {
+		number    int
+		one, many string
+	}{{ended.Grants, "sign-in", "sign-ins"}, {ended.AppPasswords, "app password", "app passwords"}} {
+		switch {
+		case part.number == 1:
+			parts = append(parts, "1 "+part.one)
+		case part.number > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", part.number, part.many))
+		}
 	}
-	return fmt.Sprintf("ended %d sign-ins", ended)
+	if len(parts) == 0 {
+		return "nothing to end"
+	}
+	return "ended " + strings.Join(parts, " and ")
 }
 
 // grantsHint adds what to do to an error.

@@ -65,9 +65,12 @@ func TestGrantsAreJSONForPrograms(t *testing.T) {
 
 func TestEndedLine(t *testing.T) {
 	t.Parallel()
-	for ended, want := range map[int]string{0: "nothing to end", 1: "ended 1 sign-in", 3: "ended 3 sign-ins"} {
+	for ended, want := range map[service.Ended]string{
+		{}: "nothing to end", {Grants: 1}: "ended 1 sign-in", {Grants: 3}: "ended 3 sign-ins", {AppPasswords: 1}: "ended 1 app password",
+		{Grants: 2, AppPasswords: 4}: "ended 2 sign-ins and 4 app passwords",
+	} {
 		if got := endedLine(ended); got != want {
-			t.Errorf("endedLine(%d) = %q, want %q", ended, got, want)
+			t.Errorf("endedLine(%+v) = %q, want %q", ended, got, want)
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 
 func (p *program) keys() *cobra.Command {
 	c := &cobra.Command{
-		Use: "keys", Short: "List and replace signing keys",
+		Use: "keys", Short: "List, replace and export signing keys",
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, // runs, so that cobra refuses a word it does not know
 	}
-	c.AddCommand(p.keysList(), p.keysRotate())
+	c.AddCommand(p.keysList(), p.keysRotate(), p.keysExport())
 	for _, sub := range c.Commands() {
 		exactArgs(sub)
 	}
@@ -72,7 +72,7 @@ are refused at once.`,
 	load := p.settings(c, "data_dir", "database_url_file", "secret_key_file")
 	var o service.RotateOptions
 	c.Flags().StringVar(&o.Tenant, "tenant", "", "replace keys of this tenant")
-	c.Flags().StringVar(&o.Use, "use", "", "replace only keys for this: access, id or introspection")
+	c.Flags().StringVar(&o.Use, "use", "", "replace only keys for this: access, id, introspection, server, or server:AUDIENCE")
 	c.Flags().StringVar(&o.Algorithm, "algorithm", "", "replace only keys of this algorithm: ES256 or RS256")
 	c.Flags().BoolVar(&o.Compromised, "compromised", false, "from now on nothing counts that the keys have signed")
 	all := c.Flags().Bool("all", false, "replace keys of all tenants")
@@ -101,7 +101,7 @@ are refused at once.`,
 func keysHint(err error) error {
 	switch {
 	case errors.Is(err, service.ErrNoLine):
-		return usage{withHint(err, "access and id have ES256 and RS256, introspection has ES256")}
+		return usage{withHint(err, "access and id have ES256 and RS256, introspection has ES256, a server with a key of its own has RS256")}
 	case errors.Is(err, service.ErrNoTenant):
 		return withHint(err, "\"signpost keys list\" shows every tenant that has keys")
 	case errors.Is(err, service.ErrNoKeysYet):
@@ -134,15 +134,16 @@ func rotationAdvice(compromised bool) string {
 Signpost refuses what the old keys signed from now on. Others do not know yet:
 - servers that validate tokens themselves must fetch the tenant's /jwks again now;
   restart them if they keep keys longer than five minutes
-- Dovecot reads keys from files: write the new key there, remove the old one, and
-  run "doveadm reload"
+- Dovecot, and servers with a key of their own, read keys from files: run "signpost
+  keys export" now where no other one watches, and then "doveadm reload"
 Programs get new tokens by themselves; nobody has to sign in again.
 `
 	}
 	return `
-Servers that fetch the tenant's /jwks need nothing. Dovecot reads keys from files:
-write the new key beside the old one and run "doveadm reload" before it signs;
-remove the old one after it is published no more. "signpost keys list" shows when.
+Servers that fetch the tenant's /jwks need nothing. Dovecot reads keys from files: run
+"signpost keys export" where no other one watches, now and again when the old key is
+published no more, and then "doveadm reload". A server with a key of its own needs
+the new one at the moment from which it signs. "signpost keys list" shows when.
 `
 }
 

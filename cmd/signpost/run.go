@@ -92,7 +92,7 @@ func (p *program) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{withHint(err, "see "+c.CommandPath()+" --help")}
 	})
-	root.AddCommand(p.serve(), p.apply(), p.migrate(), p.config(), p.demo(), p.discover(),
+	root.AddCommand(p.serve(), p.apply(), p.audit(), p.migrate(), p.config(), p.demo(), p.discover(), p.explain(),
 		p.backup(), p.grants(), p.keys(), p.ready(), p.version())
 	for _, c := range root.Commands() {
 		exactArgs(c)

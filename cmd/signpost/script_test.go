@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -21,6 +23,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // the driver
 )
 
 func TestMain(m *testing.M) {
@@ -50,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"await":       await,
 			"certificate": certificate,
 			"header":      header,
+			"sql":         execSQL,
 		},
 	})
 }
@@ -137,4 +141,15 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(block), 0o600))
 	}
+}
+
+// sql FILE: runs statements past the service, to have what it takes a person and a browser to make.
+func execSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql FILE")
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(ts.Getenv("SIGNPOST_DATA_DIR"), "signpost.db")+"?_pragma=busy_timeout(10000)")
+	ts.Check(err)
+	_, err = db.Exec(ts.ReadFile(args[0]))
+	ts.Check(errors.Join(err, db.Close()))
 }

@@ -1,7 +1,8 @@
 // Package audit has the words for what an owner wants to know afterwards: who
-// signed in, which token was made or refused and by which rule, and the Queue in
-// which events wait until they are kept. Logs are for operators and hold nothing
-// personal; audit is for owners and names the account.
+// signed in, which token was made or refused and by which rule; the Queue in
+// which events wait until they are kept; and Query and Tail, by which they are found
+// again. Logs are for operators and hold nothing personal; audit is for owners and
+// names the account.
 package audit
 
 import (
@@ -16,8 +17,9 @@ const (
 	KindConsent       = "consent"         // somebody said yes or no
 	KindToken         = "token"           // a token was made, or refused by the policy
 	KindGrantEnded    = "grant-ended"
-	KindApplied       = "applied"     // the declared facts changed
-	KindKeyRotated    = "key-rotated" // a signing key was replaced
+	KindAppPassword   = "app-password" // one was made, refused to a person or ended, or too many wrong ones were tried
+	KindApplied       = "applied"      // the declared facts changed
+	KindKeyRotated    = "key-rotated"  // a signing key was replaced
 )
 
 // Event is one thing that happened. Fields that do not apply are empty.
@@ -29,7 +31,8 @@ type Event struct {
 	Client      string // client ID
 	Grant       string // grant ID
 	Service     string // target audience
-	Scope       string // what was given, or asked for when refused
+	Asked       string // scope that was asked for, as far as it has a name here; empty if the request did not say
+	Scope       string // scope that was given; empty when refused
 	Rule        string // the rule that decided
 	Outcome     string // "allowed" or "refused"
 	SubjectHash string // SHA-256 of the subject token without its signature, hex; never the token

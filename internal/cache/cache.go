@@ -37,6 +37,11 @@ type Cache interface {
 	// Allow counts one event under key and reports whether at most limit happened
 	// per span; if not, how long to wait. Bursts up to limit are allowed.
 	Allow(ctx context.Context, key string, limit int, span time.Duration) (ok bool, wait time.Duration, err error)
+	// AllowAfter is Allow after events that passed elsewhere: they are counted first, room or
+	// not, so that the counter may owe up to limit events, which time pays back before it
+	// allows anything. left is how many events more there is room for. For one key, limit
+	// and span use either this or Allow.
+	AllowAfter(ctx context.Context, key string, passed, limit int, span time.Duration) (ok bool, left int, wait time.Duration, err error)
 	// Publish sends a message to everyone who subscribes to the channel now.
 	Publish(ctx context.Context, channel string, message []byte) error
 	// Subscribe delivers messages until stop is called or ctx ends. A slow

@@ -31,3 +31,13 @@ func (r *Redis) nameOf(kind, key string) (string, error) {
 	p, err := r.place(kind, key)
 	return p.name, err
 }
+
+// MaxTallies is how many keys a process counts itself.
+const MaxTallies = maxTallies
+
+// Tallies is how many it counts now.
+func (l *Limits) Tallies() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tallies)
+}

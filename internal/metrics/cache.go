@@ -13,6 +13,7 @@ type CacheEngine interface {
 	Take(ctx context.Context, key string) (value []byte, found bool, err error)
 	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (won bool, err error)
 	Allow(ctx context.Context, key string, limit int, span time.Duration) (ok bool, wait time.Duration, err error)
+	AllowAfter(ctx context.Context, key string, passed, limit int, span time.Duration) (ok bool, left int, wait time.Duration, err error)
 	Publish(ctx context.Context, channel string, message []byte) error
 	Subscribe(ctx context.Context, channel string) (messages <-chan []byte, stop func(), err error)
 }
@@ -76,6 +77,11 @@ func (c observedCache) Add(ctx context.Context, key string, value []byte, ttl ti
 func (c observedCache) Allow(ctx context.Context, key string, limit int, span time.Duration) (allowed bool, wait time.Duration, err error) {
 	defer c.ended(ctx, "allow", time.Now(), &err)
 	return c.CacheEngine.Allow(ctx, key, limit, span)
+}
+
+func (c observedCache) AllowAfter(ctx context.Context, key string, passed, limit int, span time.Duration) (allowed bool, left int, wait time.Duration, err error) {
+	defer c.ended(ctx, "allow_after", time.Now(), &err)
+	return c.CacheEngine.AllowAfter(ctx, key, passed, limit, span)
 }
 
 func (c observedCache) Publish(ctx context.Context, channel string, message []byte) (err error) {

@@ -107,7 +107,25 @@ func (b *Box) OpenFor(purpose string, secret, sealed, associated []byte) ([]byte
 // front changes every name: what was kept under the old names is not found any
 // more, and sign-ins in flight start again.
 func (b *Box) Name(purpose string, data []byte) ([]byte, error) {
-	key, err := hkdf.Key(sha256.New, b.keys[0], nil, "name:"+purpose, KeySize)
+	return name(b.keys[0], purpose, data)
+}
+
+// Names returns what Name returns under each server key, the first one first: for what lasts, and
+// has to be recognised after a new key was put in front, as long as the old one stays behind it.
+func (b *Box) Names(purpose string, data []byte) ([][]byte, error) {
+	names := make([][]byte, 0, len(b.keys))
+	for _, key := range b.keys {
+		n, err := name(key, purpose, data)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, n)
+	}
+	return names, nil
+}
+
+func name(serverKey []byte, purpose string, data []byte) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, serverKey, nil, "name:"+purpose, KeySize)
 	if err != nil {
 		return nil, fmt.Errorf("seal: derive key: %w", err)
 	}

@@ -274,3 +274,18 @@ func TestR25Name(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesAreThoseOfEveryKey: what was named before a new key was put in front is recognised.
+func TestNamesAreThoseOfEveryKey(t *testing.T) {
+	t.Parallel()
+	names, err := newBox(t, testKey(1), testKey(2)).Names("value", []byte("alice"))
+	if err != nil || len(names) != 2 {
+		t.Fatalf("Names: got %d, %v, want two", len(names), err)
+	}
+	for i, key := range []byte{1, 2} {
+		want, err := newBox(t, testKey(key)).Name("value", []byte("alice"))
+		if err != nil || !bytes.Equal(names[i], want) {
+			t.Errorf("name %d: got %x, want that of key %d: %x, %v", i, names[i], key, want, err)
+		}
+	}
+}

@@ -16,7 +16,8 @@ func (s *Server) Grants(t testing.TB, tenant, address string) ([]service.Grant, 
 // end" would, beside the running server, and returns how many there were.
 func (s *Server) EndGrants(t testing.TB, tenant, address, client string) (int, error) {
 	t.Helper()
-	return service.EndGrants(t.Context(), s.Config, service.EndOptions{Tenant: tenant, Address: address, Client: client, Now: s.Clock.Now})
+	ended, err := service.EndGrants(t.Context(), s.Config, service.EndOptions{Tenant: tenant, Address: address, Client: client, Now: s.Clock.Now})
+	return ended.Grants, err
 }
 
 // EndGrant ends the sign-in with an id in the same way.

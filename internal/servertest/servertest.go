@@ -120,19 +120,25 @@ func Start(t testing.TB, options ...Option) *Server {
 	if err != nil {
 		t.Fatalf("open service: %v", err)
 	}
+	serve(t, s.Service, l)
+	return s
+}
+
+// serve runs a service until the test ends.
+func serve(t testing.TB, s *service.Service, l net.Listener) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Service.Serve(ctx, l) }()
+	go func() { done <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-		if err := s.Service.Close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return s
 }
 
 func (s *Server) people() {

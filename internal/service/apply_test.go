@@ -78,19 +78,7 @@ func older(t *testing.T) Config {
 	if _, err := Apply(t.Context(), c, parsed(t, kept), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"consents", "registrations", "resource_servers", "fixed_clients"} {
-		queried(t, c, `DROP TABLE `+table)
-	}
-	queried(t, c, `DROP INDEX signing_keys_head_key`)
-	for table, columns := range map[string][]string{
-		"tenants": {"clients"}, "services": {"dpop"}, "grants": {"auth_time", "acr", "amr", "dpop_key"},
-		"signing_keys": {"signs_from", "removed_at", "successor", "compromised"},
-	} {
-		for _, column := range columns {
-			queried(t, c, `ALTER TABLE `+table+` DROP COLUMN `+column)
-		}
-	}
-	queried(t, c, `CREATE UNIQUE INDEX signing_keys_use_algorithm_key ON signing_keys (tenant, use, algorithm)`)
+	queried(t, c, `DROP TABLE app_passwords`)
 	queried(t, c, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
 	return c
 }

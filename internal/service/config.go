@@ -125,6 +125,16 @@ type Config struct {
 	// Default: 0s. Optional.
 	ShutdownDelay time.Duration `koanf:"shutdown_delay" usage:"how long to go on while a load balancer notices the stop"`
 
+	// AuditRetention is how long events stay in the audit record, in days ("400d") or hours
+	// ("9600h"), a day at least; 0 keeps them for ever. What is older is removed by the server
+	// within an hour or two, and the database refuses to remove anything else. 400 days let
+	// you look into what is found out a year later and compare a month with the same one
+	// of the year before; the record names people, so keep it no longer than you have a
+	// reason to.
+	//
+	// Default: 400d. Optional.
+	AuditRetention time.Duration `koanf:"audit_retention" usage:"how long audit events are kept; 0 is for ever"`
+
 	// LogLevel is how much is logged: debug, info, warn or error.
 	//
 	// Default: info. Optional.
@@ -152,6 +162,7 @@ const (
 	defaultRequestsPerMinute = 600
 
 	defaultRevocationMaxStale = 5 * time.Minute
+	defaultAuditRetention     = 400 * day
 )
 
 // Setting is one setting of Config under its three names.

@@ -35,6 +35,7 @@ func (l *loader) config() Config {
 
 		RevocationMaxStale: l.span("revocation_max_stale", defaultRevocationMaxStale, time.Second, time.Hour),
 		ShutdownDelay:      l.span("shutdown_delay", 0, 0, 10*time.Minute),
+		AuditRetention:     l.retention("audit_retention"),
 	}
 	c.SecretKey = l.usableKey(l.secret("secret_key", "put 32 random bytes in base64 into it"))
 	c.DatabaseURL = l.databaseURL(l.secret("database_url", "put postgres://user:password@host/database into it"))
@@ -276,6 +277,31 @@ func (l *loader) span(key string, otherwise, least, most time.Duration) time.Dur
 	if err != nil || d < least || d > most {
 		l.problem(l.where(key), fmt.Sprintf("%q is not a length of time from %v to %v", value, least, most), "write "+max(otherwise, 10*time.Second).String())
 		return otherwise
+	}
+	return d
+}
+
+const (
+	day = 24 * time.Hour
+	// maxRetention is more than anybody means: longer is 0.
+	maxRetention = 36_500 * day
+)
+
+// retention reads a number of days or a length of time; 0 is for ever.
+func (l *loader) retention(key string) time.Duration {
+	value := l.text(key, "")
+	if value == "" {
+		return defaultAuditRetention
+	}
+	d, err := time.ParseDuration(value)
+	if n, ok := strings.CutSuffix(value, "d"); ok {
+		var days uint64
+		days, err = strconv.ParseUint(n, 10, 16)
+		d = time.Duration(days) * day
+	}
+	if err != nil || d != 0 && d < day || d > maxRetention {
+		l.problem(l.where(key), fmt.Sprintf("%q is neither 0 nor a length of time from a day to a hundred years", value), "write 400d")
+		return defaultAuditRetention
 	}
 	return d
 }

@@ -45,6 +45,7 @@ func TestLoadDefaults(t *testing.T) {
 		baseURLAssumed:    true,
 
 		RevocationMaxStale: 5 * time.Minute,
+		AuditRetention:     400 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Load with nothing set\n got %+v\nwant %+v", got, want)
@@ -76,6 +77,7 @@ func TestLoadGood(t *testing.T) {
 		"signpost.yaml": "base_url: https://id.example.com\ntrusted_proxies: [10.1.2.3/8, 192.0.2.1]\nlisten: \":80\"\nrequests_per_minute: 30\n",
 		"key":           goodKey + "\n",
 		"database":      "postgres://me:word@db.example.com/signpost\n",
+		"forever.yaml":  "audit_retention: 0\n",
 	}
 	for name, c := range map[string]struct {
 		flags map[string]string
@@ -132,6 +134,18 @@ func TestLoadGood(t *testing.T) {
 		"known grants count for less": {
 			env:   []string{"SIGNPOST_REVOCATION_MAX_STALE=3s"},
 			check: func(c Config) (any, any) { return c.RevocationMaxStale, 3 * time.Second },
+		},
+		"audit for a month": {
+			flags: map[string]string{"audit-retention": "30d"},
+			check: func(c Config) (any, any) { return c.AuditRetention, 30 * 24 * time.Hour },
+		},
+		"audit for a day": {
+			env:   []string{"SIGNPOST_AUDIT_RETENTION=24h"},
+			check: func(c Config) (any, any) { return c.AuditRetention, 24 * time.Hour },
+		},
+		"audit for ever": {
+			flags: map[string]string{"config": "forever.yaml"},
+			check: func(c Config) (any, any) { return c.AuditRetention, time.Duration(0) },
 		},
 		"operators at all addresses": {
 			flags: map[string]string{"operations-listen": ":9480"},
@@ -229,6 +243,11 @@ func TestLoadBad(t *testing.T) {
 		"operators on a name":            {flags: map[string]string{"operations-listen": "localhost:1"}, want: []string{"--operations-listen: \"localhost:1\" is not an IP address"}},
 		"a stale time without a unit":    {flags: map[string]string{"revocation-max-stale": "300"}, want: []string{"--revocation-max-stale: \"300\" is not a length of time"}},
 		"a stale time of a day":          {flags: map[string]string{"revocation-max-stale": "24h"}, want: []string{"--revocation-max-stale: \"24h\" is not a length of time"}},
+		"audit for an hour":              {flags: map[string]string{"audit-retention": "23h59m"}, want: []string{"--audit-retention: \"23h59m\" is neither 0 nor"}},
+		"audit for no whole days":        {flags: map[string]string{"audit-retention": "1.5d"}, want: []string{"--audit-retention: \"1.5d\" is neither 0 nor"}},
+		"audit for less than nothing":    {flags: map[string]string{"audit-retention": "-400d"}, want: []string{"--audit-retention: \"-400d\" is neither 0 nor"}},
+		"audit without a unit":           {flags: map[string]string{"audit-retention": "400"}, want: []string{"--audit-retention: \"400\" is neither 0 nor"}},
+		"audit for longer than we know":  {flags: map[string]string{"audit-retention": "36501d"}, want: []string{"--audit-retention: \"36501d\" is neither 0 nor"}},
 		"a negative delay":               {flags: map[string]string{"shutdown-delay": "-1s"}, want: []string{"--shutdown-delay: \"-1s\" is not a length of time"}},
 		"log level":                      {flags: map[string]string{"log-level": "loud"}, want: []string{"--log-level: \"loud\" is not a level"}},
 		"log format":                     {flags: map[string]string{"log-format": "xml"}, want: []string{"--log-format: \"xml\" is not a format"}},

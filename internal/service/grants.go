@@ -58,24 +58,30 @@ type EndOptions struct {
 	Now     func() time.Time // nil is time.Now
 }
 
+// Ended is what EndGrants ended.
+type Ended struct {
+	Grants       int // sign-ins
+	AppPasswords int // besides those that end with a sign-in
+}
+
 // EndGrants ends sign-ins with everything made from them, beside a running service,
 // which refuses them within a second (R26), and returns how many there were. It forgets
-// first what the person allowed these programs, so that they ask again (R12). ErrNoTenant,
-// ErrNoAccount, ErrNoGrant.
-func EndGrants(ctx context.Context, c Config, o EndOptions) (ended int, err error) {
+// first what the person allowed these programs, so that they ask again (R12). With all of a
+// person's sign-ins their app passwords end too (R21). ErrNoTenant, ErrNoAccount, ErrNoGrant.
+func EndGrants(ctx context.Context, c Config, o EndOptions) (ended Ended, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	err = withAccounts(ctx, c, o.Tenant, func(db *store.Store) error {
 		if o.Grant != "" {
-			ended, err = 1, endOne(ctx, db, o)
+			ended, err = Ended{Grants: 1}, endOne(ctx, db, o)
 			return err
 		}
 		ended, err = endAllOf(ctx, db, o)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return Ended{}, err
 	}
 	return ended, nil
 }
@@ -98,20 +104,40 @@ func endOne(ctx context.Context, db *store.Store, o EndOptions) error {
 	return recordEnded(ctx, db, audit.Event{At: now, Tenant: o.Tenant, Account: g.AccountID, Client: g.ClientID, Grant: g.ID})
 }
 
-func endAllOf(ctx context.Context, db *store.Store, o EndOptions) (ended int, err error) {
+func endAllOf(ctx context.Context, db *store.Store, o EndOptions) (ended Ended, err error) {
 	account, err := accountNamed(ctx, db, o.Tenant, o.Address)
 	if err != nil {
-		return 0, err
+		return Ended{}, err
 	}
 	if err := db.ForgetConsent(ctx, o.Tenant, account, o.Client); err != nil {
-		return 0, err
+		return Ended{}, err
 	}
 	now := o.Now()
-	ended, err = db.EndGrants(ctx, o.Tenant, account, o.Client, reasonAdministrator, now)
+	if o.Client == "" {
+		if ended.AppPasswords, err = endAppPasswords(ctx, db, o.Tenant, account, now); err != nil {
+			return Ended{}, err
+		}
+	}
+	ended.Grants, err = db.EndGrants(ctx, o.Tenant, account, o.Client, reasonAdministrator, now)
+	if err != nil || ended.Grants == 0 {
+		return ended, err
+	}
+	return ended, recordEnded(ctx, db, audit.Event{At: now, Tenant: o.Tenant, Account: account, Client: o.Client})
+}
+
+// endAppPasswords ends all of an account and records it.
+func endAppPasswords(ctx context.Context, db *store.Store, tenant, account string, now time.Time) (ended int, err error) {
+	ended, err = db.EndAppPasswords(ctx, tenant, account, reasonAdministrator, now)
 	if err != nil || ended == 0 {
 		return 0, err
 	}
-	return ended, recordEnded(ctx, db, audit.Event{At: now, Tenant: o.Tenant, Account: account, Client: o.Client})
+	err = db.Record(ctx, audit.Event{
+		At: now, Kind: audit.KindAppPassword, Tenant: tenant, Account: account, Rule: "ended/" + reasonAdministrator, Outcome: audit.Allowed,
+	})
+	if err != nil {
+		return ended, fmt.Errorf("ended app passwords, but not recorded: %w", err)
+	}
+	return ended, nil
 }
 
 // recordEnded records that an administrator ended one grant or, without a grant, all

@@ -27,7 +27,7 @@ var (
 // Key is a signing key as an operator sees it.
 type Key struct {
 	Tenant    string
-	Use       string // "access", "id" or "introspection"
+	Use       string // "access", "id", "introspection", or "server:" and the audience of a server with a key of its own
 	Algorithm string
 	ID        string // "kid"
 	State     string // "signs", "next", "old", "removed" or "compromised"
@@ -54,7 +54,7 @@ func ListKeys(ctx context.Context, c Config, tenant string, now time.Time) (list
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range keys.Lines() {
+		for _, l := range linesOf(found) {
 			for _, k := range found {
 				if (keys.Line{Use: k.Use, Algorithm: k.Algorithm}) == l {
 					list = append(list, Key{t, string(k.Use), k.Algorithm, k.ID, string(k.State), k.CreatedAt, k.SignsFrom, k.RemovedAt})
@@ -65,10 +65,24 @@ func ListKeys(ctx context.Context, c Config, tenant string, now time.Time) (list
 	return list, nil
 }
 
+// linesOf returns the lines that every tenant has, and those of servers that have keys of their own.
+func linesOf(found []keys.Listed) []keys.Line {
+	lines := keys.Lines()
+	var own []keys.Line
+	for _, k := range found {
+		l := keys.Line{Use: k.Use, Algorithm: k.Algorithm}
+		if _, ok := k.Use.Server(); ok && !slices.Contains(own, l) {
+			own = append(own, l)
+		}
+	}
+	slices.SortFunc(own, func(a, b keys.Line) int { return strings.Compare(string(a.Use), string(b.Use)) })
+	return append(lines, own...)
+}
+
 // RotateOptions say which keys to replace, and how.
 type RotateOptions struct {
 	Tenant      string // empty for all
-	Use         string // empty for all
+	Use         string // as in Key, or "server" for the keys of all servers; empty for all
 	Algorithm   string // empty for all
 	Compromised bool   // what the keys signed counts no more, from now on
 	Now         func() time.Time
@@ -93,10 +107,7 @@ func RotateKeys(ctx context.Context, c Config, o RotateOptions) (done []Rotated,
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	lines := slices.DeleteFunc(keys.Lines(), func(l keys.Line) bool {
-		return o.Use != "" && string(l.Use) != o.Use || o.Algorithm != "" && l.Algorithm != o.Algorithm
-	})
-	if len(lines) == 0 {
+	if !o.forServers() && !slices.ContainsFunc(keys.Lines(), o.chooses) {
 		return nil, ErrNoLine
 	}
 	box, db, err := openExisting(ctx, c)
@@ -111,7 +122,11 @@ func RotateKeys(ctx context.Context, c Config, o RotateOptions) (done []Rotated,
 	ring := keys.New(db, box, o.Now, nil)
 	var problems []error
 	for _, t := range tenants {
-		for _, l := range lines {
+		found, err := ring.List(ctx, t)
+		if err != nil {
+			return done, errors.Join(append(problems, err)...)
+		}
+		for _, l := range slices.DeleteFunc(linesOf(found), func(l keys.Line) bool { return !o.chooses(l) }) {
 			r, err := ring.Rotate(ctx, t, l, o.Compromised)
 			if errors.Is(err, keys.ErrNoKey) {
 				err = fmt.Errorf("tenant %s, %s %s: %w", t, l.Use, l.Algorithm, ErrNoKeysYet)
@@ -124,7 +139,25 @@ func RotateKeys(ctx context.Context, c Config, o RotateOptions) (done []Rotated,
 			problems = append(problems, recordRotated(ctx, db, t, r, o))
 		}
 	}
+	if o.forServers() && len(done) == 0 && len(problems) == 0 {
+		return nil, ErrNoLine
+	}
 	return done, errors.Join(problems...)
+}
+
+// anyServer chooses the keys of all servers that have keys of their own.
+const anyServer = "server"
+
+// forServers reports whether only servers with keys of their own are meant.
+func (o RotateOptions) forServers() bool {
+	_, one := keys.Use(o.Use).Server()
+	return one || o.Use == anyServer
+}
+
+func (o RotateOptions) chooses(l keys.Line) bool {
+	_, own := l.Use.Server()
+	use := o.Use == "" || o.Use == string(l.Use) || own && o.Use == anyServer
+	return use && (o.Algorithm == "" || o.Algorithm == l.Algorithm)
 }
 
 func recordRotated(ctx context.Context, db *store.Store, tenant string, r keys.Rotation, o RotateOptions) error {

@@ -66,7 +66,7 @@ func (s *Service) serve(ctx context.Context, l net.Listener, h http.Handler) err
 // and all of it too.
 func (s *Service) background(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, run := range []func(context.Context){s.follow, s.reloads, s.tell, s.listen, s.ping} {
+	for _, run := range []func(context.Context){s.follow, s.reloads, s.tell, s.listen, s.ping, s.prunes} {
 		running.Go(func() { run(ctx) })
 	}
 	running.Wait()

@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,11 +21,13 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
+	"signpost/oidc/tokens"
 	"signpost/oidc/upstream"
 	"signpost/server"
 	"signpost/web"
@@ -118,9 +121,10 @@ func Open(ctx context.Context, c Config, log *slog.Logger, p Parts) (_ *Service,
 	s.known = issuer.NewKnown(people, s.store, c.RevocationMaxStale, p.Now)
 	i := &issuer.Issuer{
 		Store: people, Known: s.known, Cache: s.kept, Begun: s.begun,
-		Keys: s.Keys, Sealer: box, Audit: s.metrics.ObservedLog(s.audit), Limits: limits, Now: p.Now,
-		Clients: &clients.Clients{Store: s.store, Sealer: box, Fetch: p.Fetch, Documents: s.openMemory(), Marks: s.begun, Now: p.Now},
-		Proofs:  &dpop.Checker{Namer: box, Marks: s.begun, Now: p.Now},
+		Keys: s.Keys, Tokens: tokens.New(s.Keys, s.kept, box, p.Now), Sealer: box, Audit: s.metrics.ObservedLog(s.audit), Limits: limits, Now: p.Now,
+		Clients:      &clients.Clients{Store: s.store, Sealer: box, Fetch: p.Fetch, Documents: s.openMemory(), Marks: s.begun, Now: p.Now},
+		Proofs:       &dpop.Checker{Namer: box, Marks: s.begun, Now: p.Now},
+		AppPasswords: &apppassword.Passwords{Store: s.store, Hasher: box, Limits: limits, Cache: s.begun, Random: rand.Reader, Now: p.Now},
 	}
 	i.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: i})
 
@@ -180,7 +184,9 @@ func (s *Service) openCache(ctx context.Context, box *seal.Box) (server.Limiter,
 	s.shared = redis
 	s.closers = append(s.closers, func() error { redis.Close(); return nil })
 	s.kept, s.begun = s.metrics.ObservedCache("kept", redis), s.metrics.ObservedCache("begun", redis)
-	return cache.Limits{Shared: s.kept, Local: local}, nil
+	limits := cache.NewLimits(s.kept, local)
+	s.closers = append(s.closers, func() error { limits.Close(); return nil })
+	return limits, nil
 }
 
 func (s *Service) openMemory() *cache.Memory {
@@ -243,7 +249,7 @@ func (s *Service) Reload(ctx context.Context) error {
 		return err
 	}
 	for _, t := range tenants {
-		if err := s.Keys.Ensure(ctx, t.Name); err != nil {
+		if err := s.Keys.Ensure(ctx, t.Name, ownKeys(t)...); err != nil {
 			return err
 		}
 	}

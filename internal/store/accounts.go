@@ -15,10 +15,10 @@ import (
 	"signpost/oidc/issuer"
 )
 
-const accountColumns = `id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at`
+const accountColumns = `id, upstream_issuer, upstream_subject, addresses, login, name, claims, created_at, last_sign_in_at`
 
 func scanAccount(row scanner) (a issuer.Account, err error) {
-	err = row.Scan(&a.ID, &a.UpstreamIssuer, &a.UpstreamSubject, asJSON{&a.Addresses}, &a.Login, &a.Name,
+	err = row.Scan(&a.ID, &a.UpstreamIssuer, &a.UpstreamSubject, asJSON{&a.Addresses}, &a.Login, &a.Name, asJSON{&a.Claims},
 		moment{&a.CreatedAt}, moment{&a.LastSignInAt})
 	return a, err
 }
@@ -75,12 +75,13 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 			return err
 		}
 		saved, err = scanAccount(tx.QueryRowContext(ctx, `
-			INSERT INTO accounts (tenant, id, upstream_issuer, upstream_subject, addresses, login, name, created_at, last_sign_in_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			INSERT INTO accounts (tenant, id, upstream_issuer, upstream_subject, addresses, login, name, claims, created_at, last_sign_in_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (tenant, upstream_issuer, upstream_subject) DO UPDATE
-			SET addresses = excluded.addresses, login = excluded.login, name = excluded.name, last_sign_in_at = excluded.last_sign_in_at
+			SET addresses = excluded.addresses, login = excluded.login, name = excluded.name,
+			    claims = excluded.claims, last_sign_in_at = excluded.last_sign_in_at
 			RETURNING `+accountColumns,
-			tenant, a.ID, a.UpstreamIssuer, a.UpstreamSubject, asJSON{&a.Addresses}, a.Login, a.Name,
+			tenant, a.ID, a.UpstreamIssuer, a.UpstreamSubject, asJSON{&a.Addresses}, a.Login, a.Name, asJSON{&a.Claims},
 			moment{&a.CreatedAt}, moment{&a.LastSignInAt}))
 		if err != nil {
 			return err

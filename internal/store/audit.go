@@ -8,8 +8,8 @@ import (
 	"signpost/internal/audit"
 )
 
-// Record adds an event to the record, which nothing changes or removes. The
-// event has reached the disk when Record returns nil.
+// Record adds an event to the record, which nothing changes, and which nothing but PruneAudit
+// shortens. The event has reached the disk when Record returns nil.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
 	if err := s.RecordAll(ctx, []audit.Event{e}); err != nil {
 		return fmt.Errorf("a %s event: %w", e.Kind, err)
@@ -23,12 +23,12 @@ func (s *Store) RecordAll(ctx context.Context, events []audit.Event) error {
 	for i, e := range events {
 		rows[i] = []any{
 			moment{&e.At}, e.Kind, legible(e.Tenant), legible(e.Account), legible(e.Client), legible(e.Grant),
-			legible(e.Service), legible(e.Scope), legible(e.Rule), e.Outcome, e.SubjectHash, legible(e.RequestID),
+			legible(e.Service), legible(e.Asked), legible(e.Scope), legible(e.Rule), e.Outcome, e.SubjectHash, legible(e.RequestID),
 		}
 	}
 	err := s.change(ctx, func(tx *transaction) error {
 		return tx.insert(ctx, `
-			INSERT INTO audit_events (at, kind, tenant, account_id, client_id, grant_id, service, scope, rule, outcome, subject_hash, request_id)`, rows)
+			INSERT INTO audit_events (at, kind, tenant, account_id, client_id, grant_id, service, asked, scope, rule, outcome, subject_hash, request_id)`, rows)
 	})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)

@@ -14,6 +14,9 @@ type engine interface {
 	// hasTable is a query with one parameter, the name of a table. It answers
 	// whether there is one.
 	hasTable() string
+	// parameter is how the n-th parameter of a statement is written that gives each one once,
+	// in their order, from 1 on.
+	parameter(n int) string
 	// lockRow is how a SELECT ends that keeps the rows it finds from being changed,
 	// and from being locked so, until the end of the transaction. References
 	// to them may be made meanwhile.

@@ -94,6 +94,12 @@ func readFrozenFacts(t *testing.T, s *store.Store) {
 	if !reflect.DeepEqual(example.Clients, directory.ClientPolicy{}) || example.FixedClients != nil || example.ResourceServers != nil || example.Services[0].DPoP != "" {
 		t.Errorf("the first tenant has facts that the first release did not know: %+v", example)
 	}
+	if example.TokenProfiles != nil || example.BroadToken != "" || example.IdentityProviders[0].KeepClaims != nil {
+		t.Errorf("the first tenant has facts that the first release did not know: %+v", example)
+	}
+	if v := example.Services[0]; v.Condition != "" || v.AppPasswords || v.Source != "" || v.UnexpiringTokens {
+		t.Errorf("the first service has facts that the first release did not know: %+v", v)
+	}
 	want := []keys.Stored{{ID: "key-1", Use: keys.UseAccess, Algorithm: "ES256", Sealed: []byte("a sealed key"), CreatedAt: frozenAt}}
 	if got, err := s.Keys(t.Context(), "example"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Keys = %+v, %v, want %+v", got, err, want)
@@ -187,6 +193,8 @@ func TestTheReleaseBeforeGoesOn(t *testing.T) {
 			 SELECT 'example', 'grant', 'alice', 'open', 'openid', 'null', ` + d.bytes("01234567890123456789012345678901") + `, 1, 1, NULL, ''`,
 			`INSERT INTO signing_keys (tenant, id, use, algorithm, sealed, created_at)
 			 SELECT 'example', 'key', 'access', 'ES256', ` + d.bytes("sealed") + `, 1`,
+			`INSERT INTO audit_events (at, kind, tenant, account_id, client_id, grant_id, service, scope, rule, outcome, subject_hash, request_id)
+			 VALUES (1, 'token', 'example', 'alice', 'open', 'grant', '', 'openid', 'code/allowed', 'allowed', '', 'r')`,
 		} {
 			d.exec(t, statement)
 		}
@@ -196,6 +204,16 @@ func TestTheReleaseBeforeGoesOn(t *testing.T) {
 			t.Errorf("Tenants = %+v, %v, want one with the zero policy and a service without DPoP", tenants, err)
 		}
 		first := time.UnixMilli(1).UTC()
+		if a, err := s.Account(t.Context(), "example", "alice"); err != nil || a.Claims != nil {
+			t.Errorf("Account = %+v, %v, want one without claims", a, err)
+		}
+		event := audit.Event{
+			At: first, Kind: audit.KindToken, Tenant: "example", Account: "alice", Client: "open", Grant: "grant",
+			Scope: "openid", Rule: "code/allowed", Outcome: audit.Allowed, RequestID: "r",
+		}
+		if got, err := s.Events(t.Context(), audit.Query{}); err != nil || len(got) != 1 || got[0].Event != event {
+			t.Errorf("Events = %+v, %v, want %+v", got, err, event)
+		}
 		grant := issuer.Grant{
 			ID: "grant", AccountID: "alice", ClientID: "open", Scopes: "openid",
 			OriginHash: []byte("01234567890123456789012345678901"), CreatedAt: first, LastUsedAt: first,

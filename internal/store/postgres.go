@@ -110,6 +110,8 @@ func (postgresEngine) migrator(db *sql.DB) (*goose.Provider, error) {
 
 func (postgresEngine) hasTable() string { return `SELECT to_regclass($1) IS NOT NULL` }
 
+func (postgresEngine) parameter(n int) string { return fmt.Sprintf("$%d", n) }
+
 func (postgresEngine) lockRow() string { return ` FOR NO KEY UPDATE` }
 
 // Codes of PostgreSQL for a transaction that it has undone because of another one.

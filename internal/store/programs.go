@@ -15,6 +15,7 @@ type clientPolicy struct {
 	Device          string        `json:"device,omitempty"`
 	Allow           []clientMatch `json:"allow,omitempty"`
 	Deny            []clientMatch `json:"deny,omitempty"`
+	Condition       string        `json:"condition,omitempty"`
 }
 
 // clientMatch gives directory.ClientMatch its form in the database.
@@ -29,14 +30,14 @@ type clientMatch struct {
 func policyOf(p directory.ClientPolicy) clientPolicy {
 	return clientPolicy{
 		RegistrationOff: p.RegistrationOff, URLsOff: p.URLsOff, OpenOff: p.OpenOff, BuiltInOff: p.BuiltInOff,
-		Device: p.Device, Allow: matchesOf(p.Allow), Deny: matchesOf(p.Deny),
+		Device: p.Device, Allow: matchesOf(p.Allow), Deny: matchesOf(p.Deny), Condition: p.Condition,
 	}
 }
 
 func (p clientPolicy) declared() directory.ClientPolicy {
 	return directory.ClientPolicy{
 		RegistrationOff: p.RegistrationOff, URLsOff: p.URLsOff, OpenOff: p.OpenOff, BuiltInOff: p.BuiltInOff,
-		Device: p.Device, Allow: declaredMatches(p.Allow), Deny: declaredMatches(p.Deny),
+		Device: p.Device, Allow: declaredMatches(p.Allow), Deny: declaredMatches(p.Deny), Condition: p.Condition,
 	}
 }
 
@@ -57,17 +58,17 @@ func declaredMatches(stored []clientMatch) (declared []directory.ClientMatch) {
 func saveFixedClient(ctx context.Context, tx *transaction, tenant string, position int, c directory.FixedClient) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO fixed_clients (tenant, id, position, name, redirect_uris, post_logout_redirect_uris,
-			authentication, secret_hash, jwks, id_token_algorithm, dpop_bound)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			authentication, secret_hash, jwks, id_token_algorithm, dpop_bound, condition)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		tenant, c.ID, position, c.Name, asJSON{&c.RedirectURIs}, asJSON{&c.PostLogoutRedirectURIs},
-		c.Authentication, c.SecretHash, c.JWKS, c.IDTokenAlgorithm, c.DPoPBound)
+		c.Authentication, c.SecretHash, c.JWKS, c.IDTokenAlgorithm, c.DPoPBound, c.Condition)
 	return err
 }
 
 func loadFixedClients(ctx context.Context, q querier, tenants map[string]*directory.Tenant) error {
 	rows, err := q.QueryContext(ctx, `
 		SELECT tenant, id, name, redirect_uris, post_logout_redirect_uris,
-		       authentication, secret_hash, jwks, id_token_algorithm, dpop_bound
+		       authentication, secret_hash, jwks, id_token_algorithm, dpop_bound, condition
 		FROM fixed_clients ORDER BY tenant, position`)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func loadFixedClients(ctx context.Context, q querier, tenants map[string]*direct
 		var tenant string
 		var c directory.FixedClient
 		err := rows.Scan(&tenant, &c.ID, &c.Name, asJSON{&c.RedirectURIs}, asJSON{&c.PostLogoutRedirectURIs},
-			&c.Authentication, &c.SecretHash, &c.JWKS, &c.IDTokenAlgorithm, &c.DPoPBound)
+			&c.Authentication, &c.SecretHash, &c.JWKS, &c.IDTokenAlgorithm, &c.DPoPBound, &c.Condition)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"signpost/directory"
+	"signpost/oidc"
 	"signpost/scopes"
 )
 
@@ -53,8 +54,24 @@ func (s *Store) Tenants(ctx context.Context) (tenants []directory.Tenant, revisi
 	return tenants, revision, nil
 }
 
+// tokenProfile gives oidc.Profile its form in the database.
+type tokenProfile struct {
+	Name            string        `json:"name"`
+	Opaque          bool          `json:"opaque,omitempty"`
+	LoginSubject    bool          `json:"login_subject,omitempty"`
+	Type            string        `json:"type,omitempty"`
+	ClientID        bool          `json:"client_id,omitempty"`
+	AuthorizedParty bool          `json:"authorized_party,omitempty"`
+	AudienceArray   bool          `json:"audience_array,omitempty"`
+	IssuedAt        bool          `json:"issued_at,omitempty"`
+	NotBefore       bool          `json:"not_before,omitempty"`
+	Backdate        time.Duration `json:"backdate,omitempty"` // nanoseconds
+	UserClaim       string        `json:"user_claim,omitempty"`
+}
+
 func loadTenants(ctx context.Context, q querier) ([]directory.Tenant, error) {
-	rows, err := q.QueryContext(ctx, `SELECT name, placement, title, help, clients FROM tenants ORDER BY position`)
+	rows, err := q.QueryContext(ctx, `
+		SELECT name, placement, title, help, clients, token_profiles, broad_token FROM tenants ORDER BY position`)
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +80,14 @@ func loadTenants(ctx context.Context, q querier) ([]directory.Tenant, error) {
 	for rows.Next() {
 		var t directory.Tenant
 		var policy clientPolicy
-		if err := rows.Scan(&t.Name, &t.Placement, &t.Title, &t.Help, asJSON{&policy}); err != nil {
+		var profiles []tokenProfile
+		if err := rows.Scan(&t.Name, &t.Placement, &t.Title, &t.Help, asJSON{&policy}, asJSON{&profiles}, &t.BroadToken); err != nil {
 			return nil, err
 		}
 		t.Clients = policy.declared()
+		for _, p := range profiles {
+			t.TokenProfiles = append(t.TokenProfiles, oidc.Profile(p))
+		}
 		tenants = append(tenants, t)
 	}
 	return tenants, rows.Err()
@@ -93,7 +114,7 @@ func loadDomains(ctx context.Context, q querier, tenants map[string]*directory.T
 func (s *Store) loadIdentityProviders(ctx context.Context, q querier, tenants map[string]*directory.Tenant) error {
 	rows, err := q.QueryContext(ctx, `
 		SELECT tenant, name, title, issuer, client_id, client_secret, scopes, domains,
-		       address_claim, address_trust, login_claim, name_claim
+		       address_claim, address_trust, login_claim, name_claim, keep_claims
 		FROM identity_providers ORDER BY tenant, position`)
 	if err != nil {
 		return err
@@ -104,7 +125,7 @@ func (s *Store) loadIdentityProviders(ctx context.Context, q querier, tenants ma
 		var p directory.IdentityProvider
 		var sealed []byte
 		err := rows.Scan(&tenant, &p.Name, &p.Title, &p.Issuer, &p.ClientID, &sealed, asJSON{&p.Scopes}, asJSON{&p.Domains},
-			&p.AddressClaim, &p.AddressTrust, &p.LoginClaim, &p.NameClaim)
+			&p.AddressClaim, &p.AddressTrust, &p.LoginClaim, &p.NameClaim, asJSON{&p.KeepClaims})
 		if err != nil {
 			return err
 		}
@@ -154,7 +175,8 @@ type endpoint struct {
 func loadServices(ctx context.Context, q querier, tenants map[string]*directory.Tenant) error {
 	rows, err := q.QueryContext(ctx, `
 		SELECT tenant, id, protocol, title, endpoints, audience, scopes, authentication, username,
-		       profile, algorithm, lifetime, credential, in_broad, sort_order, insecure, dpop
+		       profile, algorithm, lifetime, credential, in_broad, sort_order, insecure, dpop,
+		       condition, app_passwords, source, unexpiring_tokens
 		FROM services ORDER BY tenant, sort_order, position`)
 	if err != nil {
 		return err
@@ -166,7 +188,8 @@ func loadServices(ctx context.Context, q querier, tenants map[string]*directory.
 		var endpoints []endpoint
 		var lifetime int64
 		err := rows.Scan(&tenant, &v.ID, &v.Protocol, &v.Title, asJSON{&endpoints}, &v.Audience, asJSON{&v.Scopes}, asJSON{&v.Authentication}, &v.Username,
-			&v.Profile, &v.Algorithm, &lifetime, &v.Credential, &v.InBroad, &v.Order, &v.Insecure, &v.DPoP)
+			&v.Profile, &v.Algorithm, &lifetime, &v.Credential, &v.InBroad, &v.Order, &v.Insecure, &v.DPoP,
+			&v.Condition, &v.AppPasswords, &v.Source, &v.UnexpiringTokens)
 		if err != nil {
 			return err
 		}

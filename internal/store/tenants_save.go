@@ -94,12 +94,17 @@ func vacate(ctx context.Context, tx *transaction, tenant string) error {
 
 func (s *Store) saveTenant(ctx context.Context, tx *transaction, t directory.Tenant) error {
 	policy := policyOf(t.Clients)
+	var profiles []tokenProfile
+	for _, p := range t.TokenProfiles {
+		profiles = append(profiles, tokenProfile(p))
+	}
 	_, err := tx.ExecContext(ctx, `
-		INSERT INTO tenants (name, position, placement, title, help, clients)
-		VALUES ($1, (SELECT coalesce(max(position), 0) + 1 FROM tenants), $2, $3, $4, $5)
+		INSERT INTO tenants (name, position, placement, title, help, clients, token_profiles, broad_token)
+		VALUES ($1, (SELECT coalesce(max(position), 0) + 1 FROM tenants), $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (name) DO UPDATE
-		SET placement = excluded.placement, title = excluded.title, help = excluded.help, clients = excluded.clients`,
-		t.Name, t.Placement, t.Title, t.Help, asJSON{&policy})
+		SET placement = excluded.placement, title = excluded.title, help = excluded.help, clients = excluded.clients,
+		    token_profiles = excluded.token_profiles, broad_token = excluded.broad_token`,
+		t.Name, t.Placement, t.Title, t.Help, asJSON{&policy}, asJSON{&profiles}, t.BroadToken)
 	if err != nil {
 		return err
 	}
@@ -157,10 +162,10 @@ func (s *Store) saveIdentityProvider(ctx context.Context, tx *transaction, tenan
 	}
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO identity_providers (tenant, name, position, title, issuer, client_id, client_secret,
-			scopes, domains, address_claim, address_trust, login_claim, name_claim)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			scopes, domains, address_claim, address_trust, login_claim, name_claim, keep_claims)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		tenant, p.Name, position, p.Title, p.Issuer, p.ClientID, sealed,
-		asJSON{&p.Scopes}, asJSON{&p.Domains}, p.AddressClaim, p.AddressTrust, p.LoginClaim, p.NameClaim)
+		asJSON{&p.Scopes}, asJSON{&p.Domains}, p.AddressClaim, p.AddressTrust, p.LoginClaim, p.NameClaim, asJSON{&p.KeepClaims})
 	return err
 }
 
@@ -179,9 +184,11 @@ func saveService(ctx context.Context, tx *transaction, tenant string, position i
 	}
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO services (tenant, id, position, sort_order, protocol, title, endpoints, audience, scopes,
-			authentication, username, profile, algorithm, lifetime, credential, in_broad, insecure, dpop)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+			authentication, username, profile, algorithm, lifetime, credential, in_broad, insecure, dpop,
+			condition, app_passwords, source, unexpiring_tokens)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
 		tenant, v.ID, position, v.Order, v.Protocol, v.Title, asJSON{&endpoints}, v.Audience, asJSON{&v.Scopes},
-		asJSON{&v.Authentication}, v.Username, v.Profile, v.Algorithm, v.Lifetime.Milliseconds(), v.Credential, v.InBroad, v.Insecure, v.DPoP)
+		asJSON{&v.Authentication}, v.Username, v.Profile, v.Algorithm, v.Lifetime.Milliseconds(), v.Credential, v.InBroad, v.Insecure, v.DPoP,
+		v.Condition, v.AppPasswords, v.Source, v.UnexpiringTokens)
 	return err
 }

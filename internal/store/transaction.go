@@ -102,7 +102,7 @@ func (tx *transaction) insert(ctx context.Context, into string, rows [][]any) er
 		lists := make([]string, len(some))
 		var values []any
 		for i, row := range some {
-			lists[i] = placeholders(len(values), len(row))
+			lists[i] = tx.placeholders(len(values), len(row))
 			values = append(values, row...)
 		}
 		if _, err := tx.ExecContext(ctx, into+" VALUES "+strings.Join(lists, ", "), values...); err != nil {
@@ -112,11 +112,11 @@ func (tx *transaction) insert(ctx context.Context, into string, rows [][]any) er
 	return nil
 }
 
-// placeholders returns "($3, $4)" for two values after the first two.
-func placeholders(after, n int) string {
+// placeholders returns those of n values, after as many others: "($3, $4)".
+func (tx *transaction) placeholders(after, n int) string {
 	names := make([]string, n)
 	for i := range names {
-		names[i] = fmt.Sprintf("$%d", after+i+1)
+		names[i] = tx.engine.parameter(after + i + 1)
 	}
 	return "(" + strings.Join(names, ", ") + ")"
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"signpost/oidc"
@@ -45,11 +46,13 @@ type Marks interface {
 }
 
 // Checker checks proofs for all tenants. Fill in every field. It is safe for use
-// by many goroutines.
+// by many goroutines and must not be copied.
 type Checker struct {
 	Namer Namer
 	Marks Marks
 	Now   func() time.Time
+
+	nonces sync.Map // of tenants, by name: nonceOf
 }
 
 // Request is what a proof has to fit.
@@ -138,14 +141,30 @@ func (c *Checker) nonce(tenant, presented string, now time.Time) error {
 	return nil
 }
 
-// nonceAt names the slot of time that at lies in.
+// nonceAt names the slot of time that at lies in. Every answer has one, so the last one of each
+// tenant is remembered.
 func (c *Checker) nonceAt(tenant string, at time.Time) (string, error) {
-	number := strconv.FormatInt(at.Unix()/int64(slot/time.Second), 10)
-	name, err := c.Namer.Name(noncePurpose, []byte(number+" "+tenant))
+	number := at.Unix() / int64(slot/time.Second)
+	known, _ := c.nonces.Load(tenant)
+	last, _ := known.(nonceOf)
+	if last.nonce != "" && last.slot == number {
+		return last.nonce, nil
+	}
+	name, err := c.Namer.Name(noncePurpose, []byte(strconv.FormatInt(number, 10)+" "+tenant))
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(name[:16]), nil
+	made := nonceOf{number, base64.RawURLEncoding.EncodeToString(name[:16])}
+	if number > last.slot { // not the one before, which only checks ask for
+		c.nonces.Store(tenant, made)
+	}
+	return made.nonce, nil
+}
+
+// nonceOf is the nonce of a slot of time.
+type nonceOf struct {
+	slot  int64
+	nonce string
 }
 
 // once marks the proof as used. The mark is kept until "iat" has gone by for every

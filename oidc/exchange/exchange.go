@@ -1,12 +1,15 @@
 // Package exchange is the token exchange grant (RFC 8693): a broad token in, a
 // narrow token of one service out. Public clients may use it because it can only
 // narrow: person, client, tenant, scope, audience and end of the new token lie
-// within those of the presented one, which oidc/policy decides.
+// within those of the presented one, which oidc/policy decides. The same grant makes
+// passwords for programs that know no OAuth (R21), and a bundle is as many exchanges
+// in one request.
 package exchange
 
 import (
 	"context"
 	"errors"
+	"net/url"
 
 	"signpost/oidc"
 	"signpost/oidc/issuer"
@@ -24,35 +27,51 @@ type Grant struct {
 // subject token are always invalid_request (RFC 8693, section 2.2.2), with one text
 // whenever the signature fails (R24).
 func (g Grant) Basis(ctx context.Context, t issuer.TokenRequest) (issuer.Basis, error) {
-	if err := parameters(t); err != nil {
+	if err := parameters(t.Form); err != nil {
 		return issuer.Basis{}, err
 	}
 	token := t.Form.Get("subject_token")
-	claims, err := g.Issuer.Keys.Verify(t.Realm.Name, t.Realm.Issuer, token)
+	request, err := g.presented(ctx, t, token)
+	if err != nil {
+		return issuer.Basis{}, err
+	}
+	if t.Form.Get("requested_token_type") == oidc.TokenTypeAppPassword {
+		request.Way = policy.AppPassword
+		return issuer.Basis{Request: request, SubjectToken: token, Make: g.appPassword(t)}, nil
+	}
+	request.Way = policy.Exchange
+	return issuer.Basis{Request: request, SubjectToken: token, Make: func(ctx context.Context, d policy.Decision) (issuer.TokenResponse, error) {
+		answer, _, err := g.narrow(ctx, t.Realm, token, d)
+		return answer, err
+	}}, nil
+}
+
+// presented checks a subject token and joins what the policy must know of it.
+func (g Grant) presented(ctx context.Context, t issuer.TokenRequest, token string) (policy.Request, error) {
+	claims, err := g.Issuer.VerifyToken(ctx, t.Realm, token)
 	switch {
 	case errors.Is(err, keys.ErrExpired):
-		return issuer.Basis{}, oidc.E(oidc.CodeInvalidRequest, "the subject token has expired; refresh it")
+		return policy.Request{}, oidc.E(oidc.CodeInvalidRequest, "the subject token has expired; refresh it")
 	case errors.Is(err, keys.ErrInvalid):
-		return issuer.Basis{}, notOurs()
+		return policy.Request{}, notOurs()
 	case err != nil:
-		return issuer.Basis{}, err
+		return policy.Request{}, err
 	}
 	account, grant, err := g.Issuer.Holder(ctx, t.Realm, claims)
 	if errors.Is(err, issuer.ErrNotFound) {
-		return issuer.Basis{}, notOurs()
+		return policy.Request{}, notOurs()
 	}
 	if err != nil {
-		return issuer.Basis{}, err
+		return policy.Request{}, err
 	}
 	request, err := g.Issuer.PolicyRequest(t.Realm, account, grant)
 	if err != nil {
-		return issuer.Basis{}, err
+		return policy.Request{}, err
 	}
-	request.Way = policy.Exchange
 	if request.Subject, err = policy.SubjectOf(claims); err != nil {
-		return issuer.Basis{}, notOurs()
+		return policy.Request{}, notOurs()
 	}
-	return issuer.Basis{Request: request, SubjectToken: token, IssuedTokenType: oidc.TokenTypeAccessToken}, nil
+	return request, nil
 }
 
 // notOurs is said of every subject token that this issuer cannot vouch for.
@@ -61,16 +80,39 @@ func notOurs() error {
 }
 
 // parameters checks what RFC 8693, section 2.1 asks of a request.
-func parameters(t issuer.TokenRequest) error {
+func parameters(form url.Values) error {
 	switch {
-	case t.Form.Get("subject_token") == "":
+	case form.Get("subject_token") == "":
 		return oidc.E(oidc.CodeInvalidRequest, "subject_token is missing")
-	case t.Form.Get("subject_token_type") != oidc.TokenTypeAccessToken:
+	case form.Get("subject_token_type") != oidc.TokenTypeAccessToken:
 		return oidc.E(oidc.CodeInvalidRequest, "subject_token_type must be "+oidc.TokenTypeAccessToken)
-	case t.Form.Has("actor_token") || t.Form.Has("actor_token_type"):
+	case form.Has("actor_token") || form.Has("actor_token_type"):
 		return oidc.E(oidc.CodeInvalidRequest, "actor tokens are not supported")
-	case t.Form.Has("requested_token_type") && t.Form.Get("requested_token_type") != oidc.TokenTypeAccessToken:
-		return oidc.E(oidc.CodeInvalidRequest, "requested_token_type must be "+oidc.TokenTypeAccessToken)
+	}
+	switch form.Get("requested_token_type") {
+	case oidc.TokenTypeAccessToken, oidc.TokenTypeAppPassword:
+		return nil
+	}
+	if form.Has("requested_token_type") {
+		return oidc.E(oidc.CodeInvalidRequest, "requested_token_type must be "+oidc.TokenTypeAccessToken+" or "+oidc.TokenTypeAppPassword)
 	}
 	return nil
+}
+
+// appPassword makes a password in the place of a token (RFC 8693, section 2.2.1: "access_token"
+// holds whatever was issued). The person finds it under the program's name.
+func (g Grant) appPassword(t issuer.TokenRequest) func(context.Context, policy.Decision) (issuer.TokenResponse, error) {
+	return func(ctx context.Context, d policy.Decision) (issuer.TokenResponse, error) {
+		label := t.Client.Name
+		if label == "" {
+			label = t.Client.ID
+		}
+		password, err := g.Issuer.MakeAppPassword(ctx, t.Realm, d, label)
+		if err != nil {
+			return issuer.TokenResponse{}, err
+		}
+		return issuer.TokenResponse{
+			AccessToken: password, IssuedTokenType: oidc.TokenTypeAppPassword, TokenType: oidc.NotAToken, Scope: d.Scope.String(),
+		}, nil
+	}
 }

@@ -168,7 +168,7 @@ func TestVerifyAsksNoDatabase(t *testing.T) {
 			t.Errorf("%s: %v, want invalid_request", name, err)
 		}
 	}
-	if _, err := ring.Sign("example", "rfc9068", keys.ES256, oidc.Claims{}); err != nil {
+	if _, err := ring.Sign("example", oidc.BuiltInProfiles()[0], keys.ES256, oidc.Claims{}); err != nil {
 		t.Errorf("Sign: %v", err)
 	}
 	if counted.asked != 1 {

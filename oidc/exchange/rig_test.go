@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"errors"
 	"net/url"
 	"os"
@@ -18,11 +19,13 @@ import (
 	"signpost/internal/seal"
 	"signpost/internal/store"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/exchange"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
+	"signpost/oidc/tokens"
 	"signpost/scopes"
 )
 
@@ -50,8 +53,8 @@ tenants:
     identity_providers:
       - {name: staff, title: Staff, issuer: "https://login.example.test", client_id: x, scopes: [openid], address_trust: email_verified}
     services:
-      - {id: imap, protocol: imap, title: Mail, endpoints: [{host: imap.example.test, port: 993, security: tls}], scopes: ["urn:ietf:params:oauth:scope:mail"], in_broad: false}
-      - {id: calendar, protocol: caldav, title: Calendar, endpoints: [{url: "https://dav.example.test/calendars/"}], scopes: ["urn:ietf:params:oauth:scope:calendars"], lifetime: 5m}
+      - {id: imap, protocol: imap, title: Mail, endpoints: [{host: imap.example.test, port: 993, security: tls}], scopes: ["urn:ietf:params:oauth:scope:mail"], in_broad: false, app_passwords: true}
+      - {id: calendar, protocol: caldav, title: Calendar, endpoints: [{url: "https://dav.example.test/calendars/"}], scopes: ["urn:ietf:params:oauth:scope:calendars"], lifetime: 5m, app_passwords: true}
       - {id: files, protocol: webdav, title: Files, endpoints: [{url: "https://files.example.test/dav/"}], scopes: ["urn:signpost:scope:files"]}
   - name: other
     issuer: path
@@ -154,7 +157,8 @@ func newRig(t testing.TB) *rig {
 	known := issuer.NewKnown(db, noFeed{}, maxStale, clock)
 	r.Issuer = &issuer.Issuer{
 		Clients: &clients.Clients{}, Proofs: &dpop.Checker{Namer: box, Marks: memory, Now: clock},
-		Store: db, Known: known, Cache: memory, Begun: memory, Keys: signing, Sealer: box, Audit: r.audit, Now: clock,
+		AppPasswords: &apppassword.Passwords{Store: db, Hasher: box, Limits: memory, Cache: memory, Random: rand.Reader, Now: clock},
+		Store:        db, Known: known, Cache: memory, Begun: memory, Keys: signing, Tokens: tokens.New(signing, memory, box, clock), Sealer: box, Audit: r.audit, Now: clock,
 	}
 	r.Register(oidc.GrantTypeTokenExchange, exchange.Grant{Issuer: r.Issuer})
 	return r

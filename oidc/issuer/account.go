@@ -47,6 +47,9 @@ type Session struct {
 	Issuer    string    `json:"issuer"` // the provider's, as declared when the person signed in
 	Form      string    `json:"form"`   // secret in the page's forms
 	StartedAt time.Time `json:"started_at"`
+
+	// AuthTime is when the person signed in, as far as anybody knows.
+	AuthTime time.Time `json:"auth_time"`
 }
 
 // openSession ends a sign-in to the person's own page. The secret is a new one, whatever
@@ -60,7 +63,10 @@ func (i *Issuer) openSession(ctx context.Context, r *directory.Realm, s SignIn, 
 		return Next{}, err
 	}
 	value := secret("sps_")
-	session := Session{Account: account.ID, Provider: s.Provider, Issuer: s.Issuer, Form: secret(""), StartedAt: i.Now()}
+	now := i.Now()
+	session := Session{
+		Account: account.ID, Provider: s.Provider, Issuer: s.Issuer, Form: secret(""), StartedAt: now, AuthTime: signedInAt(p.AuthTime, now),
+	}
 	if err := i.seen(ctx, r, value); err != nil {
 		return Next{}, err
 	}
@@ -119,6 +125,8 @@ type Visitor struct {
 	Provider directory.IdentityProvider
 	Form     string // secret that every form of the page has to bring
 
+	SignedInAt time.Time // as far as anybody knows
+
 	secret string // of the session
 }
 
@@ -152,7 +160,7 @@ func (i *Issuer) Visitor(ctx context.Context, r *directory.Realm, value string) 
 	if err := i.seen(ctx, r, value); err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Account: account, Address: standing.Address, Provider: p, Form: s.Form, secret: value}, nil
+	return Visitor{Account: account, Address: standing.Address, Provider: p, Form: s.Form, SignedInAt: s.AuthTime, secret: value}, nil
 }
 
 // Held is a grant that lives, with its program: the zero Client if that is switched off
@@ -203,8 +211,9 @@ func (i *Issuer) program(ctx context.Context, r *directory.Realm, id string) (cl
 
 // Ended is what a person ended on their own page.
 type Ended struct {
-	All    bool   `json:"all,omitempty"`
-	Client string `json:"client,omitempty"` // id of the program; empty if there was nothing to end
+	All         bool   `json:"all,omitempty"`
+	AppPassword bool   `json:"app_password,omitempty"`
+	Client      string `json:"client,omitempty"` // id of the program; empty if there was nothing to end
 }
 
 // EndHeld ends a grant of the person with everything made from it. What is not theirs,
@@ -233,7 +242,7 @@ func (i *Issuer) EndHeld(ctx context.Context, r *directory.Realm, v Visitor, gra
 	return nil
 }
 
-// EndAllHeld ends every grant of the person with everything made from them.
+// EndAllHeld ends every grant of the person with everything made from them, and their app passwords.
 func (i *Issuer) EndAllHeld(ctx context.Context, r *directory.Realm, v Visitor) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 	defer cancel()
@@ -241,22 +250,24 @@ func (i *Issuer) EndAllHeld(ctx context.Context, r *directory.Realm, v Visitor) 
 		return err
 	}
 	now := i.Now()
+	passwords, err := i.endAppPasswords(ctx, r, v, now)
+	if err != nil {
+		return err
+	}
 	ended, err := i.Store.EndGrants(ctx, r.Name, v.Account.ID, "", reasonPerson, now)
 	if err != nil && !errors.Is(err, ErrNotFound) { // its tenant was removed, and the account with it
 		return busy("end grants", err)
 	}
-	if ended == 0 {
-		i.tellEnded(ctx, r, v, Ended{})
-		return nil
+	if ended > 0 {
+		i.Known.changedAccount(r.Name, v.Account.ID)
+		err = i.record(ctx, audit.Event{
+			At: now, Kind: audit.KindGrantEnded, Tenant: r.Name, Account: v.Account.ID, Rule: reasonPerson, Outcome: audit.Allowed,
+		})
+		if err != nil {
+			return err
+		}
 	}
-	i.Known.changedAccount(r.Name, v.Account.ID)
-	err = i.record(ctx, audit.Event{
-		At: now, Kind: audit.KindGrantEnded, Tenant: r.Name, Account: v.Account.ID, Rule: reasonPerson, Outcome: audit.Allowed,
-	})
-	if err != nil {
-		return err
-	}
-	i.tellEnded(ctx, r, v, Ended{All: true})
+	i.tellEnded(ctx, r, v, Ended{All: ended > 0 || passwords})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"signpost/directory"
 	"signpost/oidc"
-	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
@@ -32,6 +31,8 @@ type Bearer struct {
 	Account  Account
 	Standing Standing
 	Scope    scopes.Set // what the token carries, within the grant
+	// Request is what the policy judged of the token, and may judge again of what is asked for with it.
+	Request policy.Request
 }
 
 // Presented is an access token as it came to one of the issuer's own resources.
@@ -47,7 +48,7 @@ type Presented struct {
 // invalid_token, insufficient_scope, invalid_dpop_proof, use_dpop_nonce, temporarily_unavailable.
 func (i *Issuer) Authenticate(ctx context.Context, r *directory.Realm, p Presented, need string) (Bearer, error) {
 	invalid := oidc.E(oidc.CodeInvalidToken, "the token is not a valid broad token of this issuer; refresh it or sign in again")
-	claims, err := i.Keys.Verify(r.Name, r.Issuer, p.Token)
+	claims, err := i.VerifyToken(ctx, r, p.Token)
 	if errors.Is(err, keys.ErrInvalid) || errors.Is(err, keys.ErrExpired) {
 		return Bearer{}, invalid.Because(err)
 	}
@@ -73,17 +74,17 @@ func (i *Issuer) Authenticate(ctx context.Context, r *directory.Realm, p Present
 		return Bearer{}, invalid.Because(err)
 	}
 	request.ClientID, request.Key = claims.ClientID, key
+	if err := i.AskedByGrant(ctx, &request, r); err != nil {
+		return Bearer{}, invalid.Because(err) // switched off
+	}
 	a := policy.Admit(request)
 	if a.Refusal != nil {
 		return Bearer{}, invalid.Because(errors.New(a.Rule))
 	}
-	if _, err := i.Clients.Recall(ctx, r, grant.ClientID); errors.Is(err, clients.ErrUnknown) {
-		return Bearer{}, invalid.Because(err) // switched off
-	}
 	if !a.Scope.Has(need) {
 		return Bearer{}, oidc.E(oidc.CodeInsufficientScope, "the token lacks the scope "+need)
 	}
-	return Bearer{Account: account, Standing: StandingOf(r, account), Scope: a.Scope}, nil
+	return Bearer{Account: account, Standing: StandingOf(r, account), Scope: a.Scope, Request: request}, nil
 }
 
 // proved checks that the scheme fits the token and returns the key that was proved. A bound token

@@ -8,13 +8,13 @@ import (
 	"math/big"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"signpost/directory"
 	"signpost/oidc"
 	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
+	"signpost/scopes"
 )
 
 // deviceTTL is how long a device may wait for its person, in all (R16).
@@ -25,9 +25,6 @@ const (
 	deviceCodePrefix = "spd_"
 	deviceCodeLength = len(deviceCodePrefix) + 43
 )
-
-// scopeAppPassword makes lasting passwords: too much for a device that somebody else may hold (R16, R21).
-const scopeAppPassword = "urn:signpost:scope:app-password"
 
 // DeviceAuthorization is a successful answer to a device (RFC 8628, section 3.2).
 type DeviceAuthorization struct {
@@ -125,8 +122,8 @@ func withValues(form url.Values) url.Values {
 // askOfDevice reads what is asked for, with the key that the device proves to hold.
 func (i *Issuer) askOfDevice(ctx context.Context, r *directory.Realm, c clients.Client, call Call) (Ask, error) {
 	a := Ask{ClientID: c.ID}
-	if slices.Contains(strings.Fields(call.Form.Get("scope")), scopeAppPassword) {
-		return a, oidc.E(oidc.CodeInvalidScope, "the device flow makes no app passwords; leave "+scopeAppPassword+" out")
+	if asksForPasswords(r, call.Form.Get("scope")) {
+		return a, oidc.E(oidc.CodeInvalidScope, "the device flow makes no app passwords; leave "+oidc.ScopeAppPassword+" out")
 	}
 	if err := a.readScope(r, call.Form); err != nil {
 		return a, err
@@ -137,6 +134,13 @@ func (i *Issuer) askOfDevice(ctx context.Context, r *directory.Realm, c clients.
 	var err error
 	a.Key, err = i.Proofs.Check(ctx, r.Name, dpop.Request{Headers: call.DPoP, Method: call.Method, URL: call.URL})
 	return a, err
+}
+
+// asksForPasswords reports whether a scope makes lasting passwords, by their own word or by a wider one: too
+// much for a device that somebody else may hold (R16, R21).
+func asksForPasswords(r *directory.Realm, scope string) bool {
+	asked, err := scopes.Parse(scope)
+	return err == nil && r.Catalogue.Cover(asked, scopes.Of(oidc.ScopeAppPassword))
 }
 
 // userCodeLetters are easy to tell apart and spell no words (RFC 8628, section 6.1).

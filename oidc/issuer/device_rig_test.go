@@ -21,6 +21,7 @@ import (
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys"
 	"signpost/oidc/keys/keystest"
+	"signpost/oidc/tokens"
 	"signpost/scopes"
 )
 
@@ -179,7 +180,7 @@ func newDeviceRig(t testing.TB, policy string) *deviceRig {
 		t.Fatal(err)
 	}
 	r.Issuer = &issuer.Issuer{
-		Store: r.people, Cache: r.kept, Begun: r.begun, Keys: signing, Clients: &clients.Clients{Now: time.Now},
+		Store: r.people, Cache: r.kept, Begun: r.begun, Keys: signing, Tokens: tokens.New(signing, r.kept, box, time.Now), Clients: &clients.Clients{Now: time.Now},
 		Proofs: &dpop.Checker{Namer: box, Marks: r.begun, Now: time.Now},
 		Limits: r.begun, Sealer: box, Audit: silent{}, Now: time.Now,
 	}

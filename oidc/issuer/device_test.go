@@ -542,3 +542,28 @@ func TestRFC8628OutageIsNoAnswer(t *testing.T) {
 	r.Limits = limits
 	r.wants("tv", d.DeviceCode, oidc.CodeAuthorizationPending)
 }
+
+// TestR16NoAppPasswordsByDevice: neither by the word itself, whatever else is asked for, nor by a word that covers it.
+func TestR16NoAppPasswordsByDevice(t *testing.T) {
+	t.Parallel()
+	r := newDeviceRig(t, `"on"`)
+	const wider = "urn:example:scope:everything"
+	words := map[string]string{"en": "everything"}
+	catalogue, err := r.realm.Catalogue.With([]scopes.Scope{{Name: wider, Includes: []string{oidc.ScopeAppPassword, scopes.Calendars}, Title: words, Text: words}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.realm.Catalogue = catalogue
+	for i := range r.realm.Services {
+		r.realm.Services[i].AppPasswords = true
+		r.realm.Services[i].Scopes = append(r.realm.Services[i].Scopes, wider)
+	}
+	for scope, want := range map[string]string{
+		scopes.Calendars: "", oidc.ScopeAppPassword: oidc.CodeInvalidScope, scopes.Calendars + " " + oidc.ScopeAppPassword: oidc.CodeInvalidScope,
+		wider: oidc.CodeInvalidScope, "openid " + wider: oidc.CodeInvalidScope,
+	} {
+		if _, err := r.ask(url.Values{"client_id": {"tv"}, "scope": {scope}}); oidc.CodeOf(err) != want {
+			t.Errorf("scope %q: %v, want %q", scope, err, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/clients"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
@@ -42,7 +43,10 @@ func (i *Issuer) Introspect(ctx context.Context, r *directory.Realm, call Call) 
 // worth judges a token for one server. Refresh tokens and ID tokens are never active: no server
 // should have them (R7).
 func (i *Issuer) worth(ctx context.Context, r *directory.Realm, server directory.ResourceServer, presented string) (Introspection, error) {
-	token, err := i.Keys.Verify(r.Name, r.Issuer, presented)
+	if _, ok := apppassword.Parse(presented); ok { // nothing else has this form
+		return i.appPasswordWorth(ctx, r, server, presented)
+	}
+	token, err := i.VerifyToken(ctx, r, presented)
 	if errors.Is(err, keys.ErrInvalid) || errors.Is(err, keys.ErrExpired) {
 		return Inactive(), nil
 	}
@@ -68,13 +72,15 @@ func (i *Issuer) worth(ctx context.Context, r *directory.Realm, server directory
 		return nil, err
 	}
 	request.Targets = server.Audiences
-	d := policy.Alive(request)
-	if !d.Allowed() {
+	err = i.AskedByGrant(ctx, &request, r)
+	if errors.Is(err, clients.ErrUnknown) {
 		return Inactive(), nil
 	}
-	// A client whose description is not at hand is not for that reason switched off. Nobody
-	// else is asked for it: a mail server waits for this answer.
-	if _, err := i.Clients.Recall(ctx, r, grant.ClientID); errors.Is(err, clients.ErrUnknown) {
+	if err != nil {
+		return nil, err
+	}
+	d := policy.Alive(request)
+	if !d.Allowed() {
 		return Inactive(), nil
 	}
 	return introspection(d.Claims, token), nil
@@ -84,14 +90,22 @@ func (i *Issuer) worth(ctx context.Context, r *directory.Realm, server directory
 // number and when it was made.
 func introspection(c, token oidc.Claims) Introspection {
 	answer := Introspection{
-		"active": true, "iss": c.Issuer, "sub": c.Subject, "aud": c.Audience, "scope": c.Scope, "client_id": c.ClientID,
-		"username": c.Username, "exp": c.ExpiresAt.Unix(), "iat": token.IssuedAt.Unix(), "jti": token.ID, "token_type": oidc.Bearer,
+		"active": true, "iss": c.Issuer, "sub": c.Subject, "aud": audience(c), "scope": c.Scope, "client_id": c.ClientID,
+		"username": c.Username, "exp": c.ExpiresAt.Unix(), "jti": token.ID, "token_type": oidc.Bearer,
 	}
-	if len(c.Audience) == 1 {
-		answer["aud"] = c.Audience[0] // as in the token itself (RFC 7519, section 4.1.3)
+	if !token.IssuedAt.IsZero() { // a tenant's own profile may leave it out
+		answer["iat"] = token.IssuedAt.Unix()
 	}
 	if c.Key != "" {
 		answer["token_type"], answer["cnf"] = oidc.DPoP, map[string]any{"jkt": c.Key} // RFC 9449, section 6.2
 	}
 	return answer
+}
+
+// audience writes one audience as in a token itself: not as a list (RFC 7519, section 4.1.3).
+func audience(c oidc.Claims) any {
+	if len(c.Audience) == 1 {
+		return c.Audience[0]
+	}
+	return c.Audience
 }

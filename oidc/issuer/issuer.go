@@ -14,18 +14,15 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"signpost/directory"
 	"signpost/internal/audit"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/clients"
 	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
-	"signpost/oidc/policy"
-	"signpost/scopes"
+	"signpost/oidc/tokens"
 )
 
 // Lifetimes of what is in flight.
@@ -65,16 +62,19 @@ type Sealer interface {
 // Register the grant types that live in other packages.
 type Issuer struct {
 	Store   Store
-	Known   *Known // for Holder, over the same Store; nil reads every grant from SQL
-	Cache   Cache  // consents and codes, which only people who have signed in can fill
-	Begun   Cache  // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
-	Keys    *keys.Keys
+	Known   *Known         // for Holder, over the same Store; nil reads every grant from SQL
+	Cache   Cache          // consents and codes, which only people who have signed in can fill
+	Begun   Cache          // sign-ins in flight, which strangers can fill: apart, so that they push out nobody else
+	Keys    *keys.Keys     // of ID tokens, hints and signed answers
+	Tokens  *tokens.Tokens // access tokens
 	Clients *clients.Clients
-	Proofs  *dpop.Checker // of possession of keys (RFC 9449, section 4)
-	Limits  Limits
-	Sealer  Sealer
-	Audit   audit.Log
-	Now     func() time.Time
+	// AppPasswords keeps and finds them; the issuer says what they are worth (R21).
+	AppPasswords *apppassword.Passwords
+	Proofs       *dpop.Checker // of possession of keys (RFC 9449, section 4)
+	Limits       Limits
+	Sealer       Sealer
+	Audit        audit.Log
+	Now          func() time.Time
 
 	grants map[string]Grantor
 }
@@ -130,81 +130,4 @@ func put(ctx context.Context, c Cache, key string, v any, ttl time.Duration) err
 func busy(doing string, err error) *oidc.Error {
 	return oidc.E(oidc.CodeTemporarilyUnavailable, "the service cannot answer just now; try again in a moment").
 		Because(fmt.Errorf("%s: %w", doing, err))
-}
-
-// PolicyServices returns a tenant's services for an account as the policy sees them.
-func PolicyServices(r *directory.Realm, a Account) []policy.Service {
-	holder := StandingOf(r, a).Holder
-	services := make([]policy.Service, 0, len(r.Services))
-	for _, s := range r.Services {
-		login, _ := r.LoginName(s, holder) // none is "": the policy refuses it
-		p := policy.Service{
-			Audience: s.Audience, Scopes: scopes.Of(s.Scopes...), Profile: s.Profile, Algorithm: s.Algorithm,
-			Lifetime: s.Lifetime, InBroad: s.InBroad, Username: login, DPoP: s.DPoP,
-		}
-		for _, e := range s.Endpoints {
-			if e.Host != "" {
-				p.Hosts = append(p.Hosts, e.Host)
-			}
-		}
-		if s.HTTP() {
-			p.URL = s.Audience
-		}
-		services = append(services, p)
-	}
-	return services
-}
-
-// Standing is what of an account counts today: what it had at its last sign-in, as
-// far as an identity provider that is still declared speaks for it (R1).
-type Standing struct {
-	directory.Holder          // what login names are filled from
-	Addresses        []string // primary first
-	Vouched          bool     // an identity provider of the tenant speaks for the account
-}
-
-// StandingOf compares an account with what is declared now. An account whose
-// identity provider was removed has none; an address in a domain that the provider lost is gone.
-func StandingOf(r *directory.Realm, a Account) Standing {
-	s := Standing{Holder: directory.Holder{Subject: a.ID}}
-	for _, p := range r.IdentityProviders {
-		if p.Issuer != a.UpstreamIssuer {
-			continue
-		}
-		for _, address := range a.Addresses {
-			domain := address[strings.LastIndexByte(address, '@')+1:]
-			if slices.Contains(p.Domains, domain) && !slices.Contains(s.Addresses, address) {
-				s.Addresses = append(s.Addresses, address)
-			}
-		}
-	}
-	if len(s.Addresses) > 0 {
-		s.Vouched, s.Address, s.Login = true, s.Addresses[0], a.Login
-	}
-	if strings.Contains(s.Login, "@") && !slices.Contains(s.Addresses, s.Login) {
-		s.Login = "" // it was in a domain that the provider lost
-	}
-	return s
-}
-
-// PolicyRequest joins the facts that every way of making a token gives to the policy.
-func (i *Issuer) PolicyRequest(r *directory.Realm, a Account, g Grant) (policy.Request, error) {
-	granted, err := scopes.Parse(g.Scopes)
-	if err != nil {
-		return policy.Request{}, fmt.Errorf("scopes of grant %s: %w", g.ID, err)
-	}
-	domains := make([]string, 0, len(r.Domains))
-	for _, d := range r.Domains {
-		domains = append(domains, d.Name)
-	}
-	standing := StandingOf(r, a)
-	return policy.Request{
-		Now: i.Now(), Tenant: r.Name, Issuer: r.Issuer, Domains: domains,
-		Account: policy.Account{ID: a.ID, Username: standing.Address, Vouched: standing.Vouched},
-		Grant: policy.Grant{
-			ID: g.ID, Tenant: r.Name, AccountID: g.AccountID, ClientID: g.ClientID,
-			Scope: granted, Resources: g.Resources, Ended: !g.EndedAt.IsZero(), Key: g.Key,
-		},
-		Services: PolicyServices(r, a), Catalogue: r.Catalogue, TokenID: shortID(),
-	}, nil
 }

@@ -281,6 +281,7 @@ func (k *Known) load(ctx context.Context, key grantKey) (knownGrant, error) {
 		g := knownGrant{key: key, readAt: k.now()}
 		var err error
 		g.account, g.grant, err = readHolder(ctx, k.store, key.tenant, key.id)
+		g.account.joined = &joined{}
 		switch {
 		case errors.Is(err, ErrNotFound):
 			k.drop(key)

@@ -59,7 +59,7 @@ func (i *Issuer) grantOf(ctx context.Context, r *directory.Realm, call Call, pre
 	if !errors.Is(err, ErrNotFound) {
 		return Grant{}, busy("load refresh token", err)
 	}
-	token, err := i.Keys.Verify(r.Name, r.Issuer, presented)
+	token, err := i.VerifyToken(ctx, r, presented)
 	if errors.Is(err, keys.ErrInvalid) || errors.Is(err, keys.ErrExpired) {
 		return Grant{}, ErrNotFound
 	}

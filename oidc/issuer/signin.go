@@ -252,7 +252,7 @@ func (i *Issuer) saveAccount(ctx context.Context, r *directory.Realm, p oidc.Per
 	}
 	account, err := i.Store.SaveAccount(ctx, r.Name, Account{
 		ID: subjectID(), UpstreamIssuer: p.Issuer, UpstreamSubject: p.Subject,
-		Addresses: p.Addresses, Login: p.Login, Name: p.Name, CreatedAt: e.At, LastSignInAt: e.At,
+		Addresses: p.Addresses, Login: p.Login, Name: p.Name, Claims: p.Claims, CreatedAt: e.At, LastSignInAt: e.At,
 	})
 	if errors.Is(err, ErrTaken) {
 		return Account{}, i.refuse(ctx, e, "address-taken", ErrTaken)
@@ -286,6 +286,8 @@ func (i *Issuer) refuse(ctx context.Context, e audit.Event, rule string, why err
 func (s SignIn) fresh(p oidc.Person) bool {
 	age := 0
 	switch {
+	case s.Ask.Account: // that page says itself what may be done how long after signing in
+		return true
 	case s.Ask.Prompt == promptLogin: // now, whatever max_age allows
 	case s.Ask.MaxAge != nil:
 		age = *s.Ask.MaxAge

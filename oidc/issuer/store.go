@@ -33,11 +33,14 @@ type Account struct {
 	ID              string // stable subject: "sub" of our tokens, 22 characters
 	UpstreamIssuer  string
 	UpstreamSubject string
-	Addresses       []string // primary first
-	Login           string   // login name at the identity provider; may be empty
-	Name            string   // display name; may be empty
+	Addresses       []string       // primary first
+	Login           string         // login name at the identity provider; may be empty
+	Name            string         // display name; may be empty
+	Claims          map[string]any // those of the last sign-in that the tenant keeps for its conditions, as JSON has them
 	CreatedAt       time.Time
 	LastSignInAt    time.Time
+
+	joined *joined // what Known's readers have made of it; nil elsewhere
 }
 
 // Grant is one person's sign-in with one client. Ending it ends everything made from it.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"signpost/oidc/dpop"
 	"signpost/oidc/keys"
 	"signpost/oidc/policy"
+	"signpost/oidc/tokens"
 	"signpost/scopes"
 )
 
@@ -61,8 +64,9 @@ type Basis struct {
 	ID *keys.IDClaims
 	// SubjectToken is the token that was exchanged; only its digest is recorded.
 	SubjectToken string
-	// IssuedTokenType is sent with exchanged tokens (RFC 8693, section 2.2.1).
-	IssuedTokenType string
+	// Make makes what the policy allowed, in the place of a token of this server's own. It
+	// is called after the record was kept. It may be nil.
+	Make func(ctx context.Context, d policy.Decision) (TokenResponse, error)
 }
 
 // TokenResponse is a successful answer (RFC 6749, section 5.1; RFC 8693, section 2.2.1).
@@ -70,7 +74,7 @@ type TokenResponse struct {
 	AccessToken     string `json:"access_token"`
 	IssuedTokenType string `json:"issued_token_type,omitempty"`
 	TokenType       string `json:"token_type"`
-	ExpiresIn       int64  `json:"expires_in"` // seconds
+	ExpiresIn       int64  `json:"expires_in,omitempty"` // seconds; never zero for a token, and left out of what does not end
 	Scope           string `json:"scope"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
 	IDToken         string `json:"id_token,omitempty"`
@@ -124,7 +128,8 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, call Call) (Toke
 		return TokenResponse{}, err
 	}
 	// 5. Client, key, scope and targets, the same for every grant type.
-	basis.Request.ClientID, basis.Request.ClientBound, basis.Request.Key = c.ID, c.DPoPBound, key
+	AskedBy(&basis.Request, r, c)
+	basis.Request.Key = key
 	basis.Request.Targets = append(append([]string(nil), form["resource"]...), form["audience"]...)
 	if form.Has("scope") {
 		asked, err := scopes.Parse(form.Get("scope"))
@@ -133,55 +138,64 @@ func (i *Issuer) Token(ctx context.Context, r *directory.Realm, call Call) (Toke
 		}
 		basis.Request.Scope = &asked
 	}
+	return i.Issue(ctx, r, basis)
+}
+
+// Issue lets the policy judge what was presented, keeps a record of what it decided, and makes
+// what it allowed. A refusal is its *oidc.Error; temporarily_unavailable means that nothing
+// was decided, or that nothing came of it.
+func (i *Issuer) Issue(ctx context.Context, r *directory.Realm, b Basis) (TokenResponse, error) {
+	b.Request.TokenID = shortID()
 	// 6. The policy decides.
-	d := policy.Decide(basis.Request)
+	d := policy.Decide(b.Request)
 	if !d.Allowed() {
-		if err := i.recordToken(ctx, r, basis, d); err != nil {
+		if err := i.recordToken(ctx, r, b, d); err != nil {
 			return TokenResponse{}, err
 		}
 		return TokenResponse{}, d.Refusal
 	}
-	// 7. What the grant type changes, then the record, then the signature.
+	// 7. What the grant type changes, then the record, then the token.
 	var refresh string
-	if basis.Commit != nil {
-		if refresh, err = basis.Commit(ctx, d); err != nil {
+	if b.Commit != nil {
+		var err error
+		if refresh, err = b.Commit(ctx, d); err != nil {
 			return TokenResponse{}, err
 		}
 	}
-	if err := i.recordToken(ctx, r, basis, d); err != nil {
+	if err := i.recordToken(ctx, r, b, d); err != nil {
 		return TokenResponse{}, err
 	}
-	return i.mint(r, basis, d, refresh)
+	if b.Make != nil {
+		return b.Make(ctx, d)
+	}
+	return i.mint(ctx, r, b, d, refresh)
 }
 
-// once refuses repeated parameters (RFC 6749, section 3.2) except those that say
-// where the token is for, whose number is the policy's matter.
-func once(form url.Values) error {
+// once refuses repeated parameters except those that say where the token is for, whose
+// number is the policy's matter.
+func once(form url.Values) error { return Once(form, "resource", "audience") }
+
+// Once refuses repeated parameters (RFC 6749, section 3.2), but for those that may be.
+func Once(form url.Values, but ...string) error {
 	for name, values := range form {
-		if len(values) > 1 && name != "resource" && name != "audience" {
+		if len(values) > 1 && !slices.Contains(but, name) {
 			return oidc.E(oidc.CodeInvalidRequest, "a parameter is repeated")
 		}
 	}
 	return nil
 }
 
-// mint signs what the policy allowed.
-func (i *Issuer) mint(r *directory.Realm, b Basis, d policy.Decision, refresh string) (TokenResponse, error) {
-	token, err := i.Keys.Sign(r.Name, d.Profile, d.Algorithm, d.Claims)
+// mint makes what the policy allowed, and the ID token beside it.
+func (i *Issuer) mint(ctx context.Context, r *directory.Realm, b Basis, d policy.Decision, refresh string) (TokenResponse, error) {
+	made, err := i.MakeToken(ctx, r, d, "")
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	answer := TokenResponse{
-		AccessToken: token, IssuedTokenType: b.IssuedTokenType, TokenType: oidc.Bearer,
-		ExpiresIn: d.Claims.ExpiresAt.Unix() - d.Claims.IssuedAt.Unix(),
-		Scope:     d.Scope.String(), RefreshToken: refresh,
-	}
-	if d.Claims.Key != "" {
-		answer.TokenType = oidc.DPoP
-	}
+	answer := Answer(d, made.Token, made.ExpiresAt)
+	answer.RefreshToken = refresh
 	if b.ID != nil {
 		id := *b.ID
-		id.AccessToken = token
+		id.AccessToken = made.Token
 		if answer.IDToken, err = i.Keys.SignID(r.Name, id); err != nil {
 			return TokenResponse{}, err
 		}
@@ -189,18 +203,64 @@ func (i *Issuer) mint(r *directory.Realm, b Basis, d policy.Decision, refresh st
 	return answer, nil
 }
 
+// MakeToken makes the access token that the policy allowed; an exchange says from which
+// subject. Failures are temporarily_unavailable and faults of this server.
+func (i *Issuer) MakeToken(ctx context.Context, r *directory.Realm, d policy.Decision, subject string) (tokens.Made, error) {
+	for _, audience := range d.Claims.Audience {
+		if s, ok := r.Service(audience); ok && s.Source != "" && s.Source != directory.SourceLocal {
+			return tokens.Made{}, fmt.Errorf("token for service %s: its tokens come from source %q, not from here", s.ID, s.Source)
+		}
+	}
+	profile, ok := r.Profile(d.Profile)
+	if !ok {
+		return tokens.Made{}, fmt.Errorf("token for client %s: no token profile %q", d.Claims.ClientID, d.Profile)
+	}
+	var made tokens.Made
+	var err error
+	if subject == "" {
+		made, err = i.Tokens.Make(ctx, r.Name, profile, d.Algorithm, d.Claims)
+	} else {
+		made, err = i.Tokens.MakeFrom(ctx, r.Name, profile, d.Algorithm, d.Claims, subject)
+	}
+	if errors.Is(err, tokens.ErrUnavailable) {
+		return tokens.Made{}, busy("make token", err)
+	}
+	return made, err
+}
+
+// VerifyToken returns the claims of an access token of this issuer: keys.ErrInvalid,
+// keys.ErrExpired, temporarily_unavailable if that cannot be found out just now, and faults of
+// this server.
+func (i *Issuer) VerifyToken(ctx context.Context, r *directory.Realm, token string) (oidc.Claims, error) {
+	claims, err := i.Tokens.Verify(ctx, r.Name, r.Issuer, token)
+	if errors.Is(err, tokens.ErrUnavailable) {
+		return oidc.Claims{}, busy("look up token", err)
+	}
+	return claims, err
+}
+
+// Answer is what is said with an access token that was made (RFC 6749, section 5.1). A token that was
+// made before lives for what is left of it.
+func Answer(d policy.Decision, token string, expiresAt time.Time) TokenResponse {
+	answer := TokenResponse{
+		AccessToken: token, TokenType: oidc.Bearer, Scope: d.Scope.String(),
+		ExpiresIn: expiresAt.Unix() - d.Claims.IssuedAt.Unix(),
+	}
+	if d.Claims.Key != "" {
+		answer.TokenType = oidc.DPoP
+	}
+	return answer
+}
+
 // recordToken keeps a decision for the owner.
 func (i *Issuer) recordToken(ctx context.Context, r *directory.Realm, b Basis, d policy.Decision) error {
 	e := audit.Event{
 		At: b.Request.Now, Kind: audit.KindToken, Tenant: r.Name, Account: b.Request.Account.ID, Client: b.Request.ClientID,
-		Grant: b.Request.Grant.ID, Rule: string(b.Request.Way) + "/" + d.Rule, Outcome: audit.Allowed, Scope: d.Scope.String(),
+		Grant: b.Request.Grant.ID, Rule: string(b.Request.Way) + "/" + d.Rule, Outcome: audit.Allowed, Asked: asked(b.Request), Scope: d.Scope.String(),
+		Service: target(b.Request, d),
 	}
 	if !d.Allowed() {
-		e.Outcome = audit.Refused
-		e.Scope = asked(b.Request)
-	}
-	if s, ok := oneTarget(b.Request); ok {
-		e.Service = s.Audience // a declared name: what a caller typed is not recorded
+		e.Outcome, e.Scope = audit.Refused, ""
 	}
 	if b.SubjectToken != "" {
 		e.SubjectHash = subjectHash(b.SubjectToken)
@@ -232,11 +292,17 @@ func subjectHash(token string) string {
 	return hex.EncodeToString(digest(token))
 }
 
-func oneTarget(r policy.Request) (policy.Service, bool) {
-	if len(r.Targets) != 1 {
-		return policy.Service{}, false
+// target names the services of a request for the record, by their declared names: what a
+// caller typed is not recorded.
+func target(r policy.Request, d policy.Decision) string {
+	if r.Way == policy.AppPassword && d.Allowed() {
+		return strings.Join(d.Claims.Audience, " ")
 	}
-	return policy.Resolve(r.Services, r.Targets[0])
+	if len(r.Targets) != 1 {
+		return ""
+	}
+	s, _ := policy.Resolve(r.Services, r.Targets[0])
+	return s.Audience
 }
 
 // refusal turns an error of the store into the one answer for everything that is

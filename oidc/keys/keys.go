@@ -1,6 +1,6 @@
 // Package keys holds a tenant's signing keys and gives tokens their form: the
-// profile that a resource server takes, as RFC 9068 has it or as Dovecot needs
-// it. Access tokens and ID tokens have keys of their own, so that one is never
+// profile that a resource server takes, as RFC 9068 has it, as Dovecot needs it or
+// as the tenant declares. Access tokens and ID tokens have keys of their own, so that one is never
 // taken for the other whatever its header says. Keys are replaced with overlap: the
 // next one is published before it signs, the one before it until nothing that it
 // signed is good any more. Which claims a token carries is decided by oidc/policy;
@@ -87,16 +87,22 @@ func Lines() []Line {
 	return []Line{{UseAccess, ES256}, {UseAccess, RS256}, {UseID, RS256}, {UseID, ES256}, {UseIntrospection, ES256}}
 }
 
-// Ensure loads a tenant's keys and makes the lines that it lacks. Replicas that call
-// it at once end with the same keys; one that calls it after a rotation elsewhere
-// knows what that one made.
-func (k *Keys) Ensure(ctx context.Context, tenant string) error {
+// Ensure loads a tenant's keys and makes the lines that it lacks: those of Lines, and one
+// for each server, named by its audience, that takes tokens by a key of its own
+// (oidc.Profile.LoginSubject). Replicas that call it at once end with the same keys; one that
+// calls it after a rotation elsewhere knows what that one made. Keys of servers that are not
+// named any more stay.
+func (k *Keys) Ensure(ctx context.Context, tenant string, servers ...string) error {
 	r, err := k.load(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	added := false
-	for _, l := range Lines() {
+	wanted := Lines()
+	for _, audience := range servers {
+		wanted = append(wanted, Line{UseServer(audience), RS256})
+	}
+	for _, l := range wanted {
 		if r.has(l) {
 			continue
 		}
@@ -110,10 +116,24 @@ func (k *Keys) Ensure(ctx context.Context, tenant string) error {
 			return err
 		}
 	}
+	k.keep(tenant, r)
+	return nil
+}
+
+// Load loads a tenant's keys and makes none: for those who look on beside a running service.
+func (k *Keys) Load(ctx context.Context, tenant string) error {
+	r, err := k.load(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	k.keep(tenant, r)
+	return nil
+}
+
+func (k *Keys) keep(tenant string, r *ring) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.rings[tenant] = r
-	return nil
 }
 
 // Count returns how many keys of all tenants are known here, those that do not sign
@@ -192,22 +212,34 @@ func (k *Keys) load(ctx context.Context, tenant string) (*ring, error) {
 		if key.Compromised {
 			continue // it neither signs nor checks anything
 		}
-		// A key that is open already stays so: parsing takes a while for many tenants.
-		if key.signer = before.opened(key.Stored); key.signer != nil {
-			continue
+		if key.signer, err = k.open(tenant, before, key.Stored); err != nil {
+			return nil, err
 		}
-		der, err := k.sealer.Open(sealPurpose, key.Sealed, associated(tenant, key.ID, key.Use, key.Algorithm))
-		if err != nil {
-			return nil, fmt.Errorf("open key %s of tenant %s (was the secret key replaced?): %w", key.ID, tenant, err)
-		}
-		if key.signer, err = parsePrivate(der, key.Algorithm); err != nil {
-			return nil, fmt.Errorf("parse key %s of tenant %s: %w", key.ID, tenant, err)
+		if key.headers, err = headers(key.Stored); err != nil {
+			return nil, fmt.Errorf("write headers of key %s of tenant %s: %w", key.ID, tenant, err)
 		}
 	}
 	if r.sets, err = r.publish(k.now()); err != nil {
 		return nil, fmt.Errorf("write the JWK set of tenant %s: %w", tenant, err)
 	}
 	return r, nil
+}
+
+// open returns the private key of a row. One that is open already stays so: parsing takes a
+// while for many tenants.
+func (k *Keys) open(tenant string, before *ring, row Stored) (crypto.Signer, error) {
+	if signer := before.opened(row); signer != nil {
+		return signer, nil
+	}
+	der, err := k.sealer.Open(sealPurpose, row.Sealed, associated(tenant, row.ID, row.Use, row.Algorithm))
+	if err != nil {
+		return nil, fmt.Errorf("open key %s of tenant %s (was the secret key replaced?): %w", row.ID, tenant, err)
+	}
+	signer, err := parsePrivate(der, row.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("parse key %s of tenant %s: %w", row.ID, tenant, err)
+	}
+	return signer, nil
 }
 
 func parsePrivate(der []byte, algorithm string) (crypto.Signer, error) {
@@ -235,7 +267,21 @@ func (k *Keys) JWKS(tenant string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.published(k.now()), nil
+	return r.published(k.now()).body, nil
+}
+
+// Edition stands for the keys of a tenant that count at a moment. It is comparable: as
+// long as it stays the same, what Verify took it takes again until it expires.
+type Edition struct{ of *set }
+
+// Edition returns that of a moment: another one after each key that was added, replaced
+// or taken out. ErrNoKey for a tenant without keys.
+func (k *Keys) Edition(tenant string, now time.Time) (Edition, error) {
+	r, err := k.ring(tenant)
+	if err != nil {
+		return Edition{}, err
+	}
+	return Edition{r.published(now)}, nil
 }
 
 func (k *Keys) ring(tenant string) (*ring, error) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"signpost/oidc"
 	"signpost/oidc/keys"
 )
 
@@ -155,7 +156,7 @@ func privateBytes(t *testing.T, signer crypto.Signer) [][]byte {
 func TestEnsureTwiceKeepsTheKeys(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	before, err := r.JWKS("example")
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +205,7 @@ func TestEnsureByTwoInstancesAgrees(t *testing.T) {
 	}
 	for i, from := range instances {
 		for _, algorithm := range []string{keys.ES256, keys.RS256} {
-			token, err := from.Sign("example", keys.ProfileRFC9068, algorithm, claims())
+			token, err := from.Sign("example", profile(t, oidc.ProfileRFC9068), algorithm, claims())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,7 +258,7 @@ func TestEnsureRefusesWhatDoesNotOpen(t *testing.T) {
 			if c.good {
 				return
 			}
-			if _, err := k.Sign(c.tenant, keys.ProfileRFC9068, keys.ES256, claims()); !errors.Is(err, keys.ErrNoKey) {
+			if _, err := k.Sign(c.tenant, profile(t, oidc.ProfileRFC9068), keys.ES256, claims()); !errors.Is(err, keys.ErrNoKey) {
 				t.Errorf("Sign after the refusal: %v, want ErrNoKey", err)
 			}
 			if len(store.rows[c.tenant]) != 1 {
@@ -314,12 +315,59 @@ func TestGenerate(t *testing.T) {
 func TestForget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	r.Forget(func(tenant string) bool { return tenant == "other" })
 	if _, err := r.Verify("example", issuer, token); !errors.Is(err, keys.ErrNoKey) {
 		t.Errorf("token of a forgotten tenant: %v, want ErrNoKey", err)
 	}
 	if _, err := r.JWKS("other"); err != nil {
 		t.Errorf("a tenant that is still served: %v", err)
+	}
+}
+
+// TestR26EditionChangesWithTheKeys: whoever remembers what a key vouched for learns that it
+// does not any more.
+func TestR26EditionChangesWithTheKeys(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edition := func(tenant string) keys.Edition {
+		t.Helper()
+		e, err := r.Edition(tenant, r.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	first, foreign := edition("example"), edition("other")
+	if first == foreign || first == (keys.Edition{}) {
+		t.Fatal("two tenants have one edition, or none")
+	}
+	r.now = start.AddDate(1, 0, 0)
+	if edition("example") != first {
+		t.Error("it changed though no key did")
+	}
+	done := r.rotate(t, accessES, false)
+	next := edition("example")
+	if next == first {
+		t.Error("it stayed though a key was added")
+	}
+	r.now = done.RemovedAt.Add(-time.Nanosecond)
+	if edition("example") != next {
+		t.Error("it changed before a key was taken out")
+	}
+	r.now = done.RemovedAt
+	last := edition("example")
+	if last == next {
+		t.Error("it stayed though a key was taken out")
+	}
+	r.rotate(t, accessES, true)
+	if edition("example") == last {
+		t.Error("it stayed though a key was compromised")
+	}
+	if edition("other") != foreign {
+		t.Error("the other tenant's changed")
+	}
+	if e, err := r.Edition("nobody", r.now); !errors.Is(err, keys.ErrNoKey) || e != (keys.Edition{}) {
+		t.Errorf("unknown tenant: %v, want ErrNoKey", err)
 	}
 }

@@ -53,7 +53,7 @@ func TestR7EveryKindAtEveryDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := r.Sign("other", keys.ProfileRFC9068, keys.ES256, claims())
+	foreign, err := r.Sign("other", profile(t, oidc.ProfileRFC9068), keys.ES256, claims())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +61,12 @@ func TestR7EveryKindAtEveryDoor(t *testing.T) {
 		token        string
 		access, hint bool
 	}{
-		"broad":             {r.sign(t, keys.ProfileRFC9068, keys.ES256, claims()), true, false},
-		"narrow":            {r.sign(t, keys.ProfileRFC9068, keys.ES256, narrow), true, false},
-		"narrow, RS256":     {r.sign(t, keys.ProfileRFC9068, keys.RS256, narrow), true, false},
-		"bound":             {r.sign(t, keys.ProfileRFC9068, keys.ES256, bound), true, false},
-		"Dovecot's":         {r.sign(t, keys.ProfileDovecot, keys.ES256, narrow), true, false},
-		"Dovecot's, RS256":  {r.sign(t, keys.ProfileDovecot, keys.RS256, narrow), true, false},
+		"broad":             {r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims()), true, false},
+		"narrow":            {r.sign(t, oidc.ProfileRFC9068, keys.ES256, narrow), true, false},
+		"narrow, RS256":     {r.sign(t, oidc.ProfileRFC9068, keys.RS256, narrow), true, false},
+		"bound":             {r.sign(t, oidc.ProfileRFC9068, keys.ES256, bound), true, false},
+		"Dovecot's":         {r.sign(t, oidc.ProfileDovecot, keys.ES256, narrow), true, false},
+		"Dovecot's, RS256":  {r.sign(t, oidc.ProfileDovecot, keys.RS256, narrow), true, false},
 		"ID token":          {r.signID(t, nil), false, true},
 		"ID token, ES256":   {r.signID(t, func(c *keys.IDClaims) { c.Algorithm = keys.ES256 }), false, true},
 		"signed answer":     {r.signAnswer(t), false, false},
@@ -148,7 +148,7 @@ func TestRFC9449AccessTokenIsBound(t *testing.T) {
 	r := newRig(t)
 	want := claims()
 	want.Key = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, want)
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, want)
 	_, payload := parts(t, token)
 	if got := object(t, payload)["cnf"]; !reflect.DeepEqual(got, map[string]any{"jkt": want.Key}) {
 		t.Errorf("cnf %v, want the thumbprint as jkt: %s", got, payload)
@@ -157,7 +157,7 @@ func TestRFC9449AccessTokenIsBound(t *testing.T) {
 	if err != nil || got.Key != want.Key {
 		t.Errorf("key %q, error %v, want %q", got.Key, err, want.Key)
 	}
-	if token, err := r.Sign("example", keys.ProfileDovecot, keys.ES256, want); err == nil || token != "" {
+	if token, err := r.Sign("example", profile(t, oidc.ProfileDovecot), keys.ES256, want); err == nil || token != "" {
 		t.Errorf("a bound token for Dovecot: %q, want an error", token)
 	}
 	// Bound to something that is not understood is not the same as not bound.
@@ -306,7 +306,7 @@ func TestR17OneSpellingOfAHint(t *testing.T) {
 func FuzzVerifyHint(f *testing.F) {
 	r := newRig(f)
 	made := []string{r.signID(f, nil), r.signID(f, func(c *keys.IDClaims) { c.Algorithm, c.Nonce = keys.ES256, "n" })}
-	access := r.sign(f, keys.ProfileDovecot, keys.ES256, oidc.Claims{Issuer: issuer, Subject: "s", Audience: []string{"open"}, ExpiresAt: start, IssuedAt: start, ID: "j"})
+	access := r.sign(f, oidc.ProfileDovecot, keys.ES256, oidc.Claims{Issuer: issuer, Subject: "s", Audience: []string{"open"}, ExpiresAt: start, IssuedAt: start, ID: "j"})
 	f.Add(uint8(0), uint16(0), uint16(0), "")
 	f.Add(uint8(1), uint16(40), uint16(1), "A")
 	f.Add(uint8(1), uint16(500), uint16(0), "\n")

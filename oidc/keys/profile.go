@@ -4,52 +4,39 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"signpost/oidc"
 )
 
-// Token profiles: the form in which a resource server takes its tokens.
-const (
-	// ProfileRFC9068 is the default: RFC 9068, section 2.
-	ProfileRFC9068 = "rfc9068"
-	// ProfileDovecot is what Dovecot 2.3 and 2.4 validate themselves: "typ" is JWT
-	// exactly, no "client_id" and no "azp" (they would choose the key's folder),
-	// "iat" some seconds back because Dovecot allows its clock no leeway.
-	ProfileDovecot = "dovecot"
-)
+// ErrProfile means that claims cannot be written in a profile. Answer server_error:
+// whoever declares services is not let declare that.
+var ErrProfile = errors.New("keys: the token has no form in this profile")
 
-// Values of "typ" (RFC 9068, section 2.1; RFC 9701, section 5; RFC 7519, section 5.1).
-const (
-	typAccess        = "at+jwt"
-	typIntrospection = "token-introspection+jwt"
-	typJWT           = "JWT" // ID tokens, and access tokens for Dovecot
-)
-
-// dovecotBackdate is how far "iat" lies in the past for Dovecot.
-const dovecotBackdate = 10 * time.Second
-
-// accessBody is the payload of an access token in the order in which it is written.
-type accessBody struct {
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	Audience  audience `json:"aud"`
-	ExpiresAt int64    `json:"exp"`
-	IssuedAt  int64    `json:"iat"`
-	ID        string   `json:"jti"`
-	Scope     string   `json:"scope,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	GrantID   string   `json:"grant,omitempty"`
-	Username  string   `json:"preferred_username,omitempty"`
+// accessPayload is the payload of an access token in the order in which it is written.
+type accessPayload struct {
+	Issuer          string `json:"iss"`
+	Subject         string `json:"sub"`
+	Audience        any    `json:"aud"` // one string or an array of strings (RFC 7519, section 4.1.3)
+	ExpiresAt       int64  `json:"exp"`
+	IssuedAt        int64  `json:"iat,omitempty"`
+	NotBefore       int64  `json:"nbf,omitempty"`
+	ID              string `json:"jti"`
+	Scope           string `json:"scope,omitempty"`
+	ClientID        string `json:"client_id,omitempty"`
+	AuthorizedParty string `json:"azp,omitempty"`
+	GrantID         string `json:"grant,omitempty"`
+	Username        string `json:"preferred_username,omitempty"`
 
 	Confirmation *confirmation `json:"cnf,omitempty"`
+}
 
-	// Members of other kinds. An access token never carries them; one that does is refused (R7).
-	Nonce           json.RawMessage `json:"nonce,omitempty"`
-	AccessTokenHash json.RawMessage `json:"at_hash,omitempty"`
-	Introspection   json.RawMessage `json:"token_introspection,omitempty"`
+// cyrusPayload is all that Cyrus reads: whom it lets in, and until when the proxy before it does (R10).
+type cyrusPayload struct {
+	LoginName string `json:"sub"`
+	ExpiresAt int64  `json:"exp"`
 }
 
 // confirmation says to which key a token is bound (RFC 9449, section 6.1).
@@ -57,106 +44,142 @@ type confirmation struct {
 	Thumbprint string `json:"jkt"`
 }
 
-// audience is one string or an array of strings (RFC 7519, section 4.1.3).
-type audience []string
-
-// MarshalJSON writes a single audience as a string: shorter, and what Dovecot compares.
-func (a audience) MarshalJSON() ([]byte, error) {
-	if len(a) == 1 {
-		return json.Marshal(a[0])
+// Sign writes an access token of a tenant in a profile and algorithm. ErrNoKey if the
+// tenant has no such key; ErrProfile if the token has no form there: the opaque profile
+// and those that say nothing of "typ", a token for Dovecot or Cyrus that is bound to a DPoP
+// key (they would take it from anybody), one for Cyrus without a login name or for several servers.
+func (k *Keys) Sign(tenant string, p oidc.Profile, algorithm string, c oidc.Claims) (string, error) {
+	if problem := unfit(p, c); problem != "" {
+		return "", fmt.Errorf("%w: %q: %s", ErrProfile, p.Name, problem)
 	}
-	return json.Marshal([]string(a))
+	payload, err := payloadOf(p, c)
+	if err != nil {
+		return "", fmt.Errorf("write access token of tenant %s: %w", tenant, err)
+	}
+	return k.sign(tenant, lineOf(p, algorithm, c), p.Type, payload)
 }
 
-// UnmarshalJSON takes both forms.
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
-	}
-	var many []string
-	if err := json.Unmarshal(b, &many); err != nil {
-		return err
-	}
-	*a = many
-	return nil
-}
-
-// Sign writes an access token of a tenant in a profile and algorithm.
-// ErrNoKey if the tenant has no such key. A token that is bound to a DPoP key has no
-// form for Dovecot: Dovecot would take it from anybody.
-func (k *Keys) Sign(tenant, profile, algorithm string, c oidc.Claims) (string, error) {
-	body := accessBody{
-		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience,
-		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(), ID: c.ID,
-		Scope: c.Scope, ClientID: c.ClientID, GrantID: c.GrantID, Username: c.Username,
-	}
-	if c.Key != "" {
-		body.Confirmation = &confirmation{c.Key}
-	}
-	typ := typAccess
-	switch profile {
-	case ProfileRFC9068:
-	case ProfileDovecot:
-		if c.Key != "" {
-			return "", errors.New("keys: a token for Dovecot cannot be bound to a key")
-		}
-		typ = typJWT
-		body.ClientID = ""
-		body.IssuedAt = c.IssuedAt.Add(-dovecotBackdate).Unix()
-	default:
-		return "", fmt.Errorf("keys: no token profile %q", profile)
-	}
-	return k.sign(tenant, UseAccess, algorithm, typ, &body)
-}
-
-func (k *Keys) sign(tenant string, use Use, algorithm, typ string, body jwt.Claims) (string, error) {
-	r, err := k.ring(tenant)
+// SigningKey returns the id of the key by which Sign would sign these claims now, or ErrNoKey.
+func (k *Keys) SigningKey(tenant string, p oidc.Profile, algorithm string, c oidc.Claims) (string, error) {
+	key, err := k.signing(tenant, lineOf(p, algorithm, c))
 	if err != nil {
 		return "", err
 	}
-	key := r.signing(Line{use, algorithm}, k.now())
-	if key == nil {
-		return "", fmt.Errorf("tenant %s, %s, %s: %w", tenant, use, algorithm, ErrNoKey)
+	return key.ID, nil
+}
+
+// unfit says why the claims have no form in a profile; empty if they have.
+func unfit(p oidc.Profile, c oidc.Claims) string {
+	switch {
+	case p.Opaque || p.Type != oidc.TypeAccessToken && p.Type != oidc.TypeJWT:
+		return "nothing that is signed"
+	case c.Key != "" && (p.LoginSubject || p.Name == oidc.ProfileDovecot):
+		return "its server does not read to which key a token is bound"
+	case p.LoginSubject && (c.Username == "" || len(c.Audience) != 1):
+		return "needs a login name and one server"
+	case reserved(p.UserClaim):
+		return "its user claim means something else"
 	}
-	t := jwt.Token{
-		Method: jwt.GetSigningMethod(algorithm),
-		Header: map[string]any{"typ": typ, "alg": algorithm, "kid": key.ID},
-		Claims: body,
+	return ""
+}
+
+// reserved reports whether a claim has a meaning of its own, however it is spelt: there the login
+// name would be taken for another thing, or the token for another kind (R7).
+func reserved(claim string) bool {
+	return slices.ContainsFunc([]string{
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "scope", "client_id", "azp", "grant", "preferred_username", "cnf",
+		"nonce", "at_hash", "auth_time", "acr", "amr", "token_introspection", "events",
+	}, func(own string) bool { return strings.EqualFold(own, claim) })
+}
+
+// lineOf returns the line that signs for a profile: Cyrus has the key for the audience.
+func lineOf(p oidc.Profile, algorithm string, c oidc.Claims) Line {
+	if p.LoginSubject && len(c.Audience) == 1 {
+		return Line{UseServer(c.Audience[0]), algorithm}
 	}
-	signed, err := t.SignedString(key.signer)
+	return Line{UseAccess, algorithm}
+}
+
+func payloadOf(p oidc.Profile, c oidc.Claims) ([]byte, error) {
+	if p.LoginSubject {
+		return json.Marshal(cyrusPayload{LoginName: c.Username, ExpiresAt: c.ExpiresAt.Unix()})
+	}
+	payload := accessPayload{
+		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ExpiresAt: c.ExpiresAt.Unix(),
+		ID: c.ID, Scope: c.Scope, GrantID: c.GrantID, Username: c.Username,
+	}
+	if len(c.Audience) == 1 && !p.AudienceArray {
+		payload.Audience = c.Audience[0] // shorter, and what Dovecot compares
+	}
+	issued := c.IssuedAt.Add(-p.Backdate).Unix()
+	if p.IssuedAt {
+		payload.IssuedAt = issued
+	}
+	if p.NotBefore {
+		payload.NotBefore = issued
+	}
+	if p.ClientID {
+		payload.ClientID = c.ClientID
+	}
+	if p.AuthorizedParty {
+		payload.AuthorizedParty = c.ClientID
+	}
+	if c.Key != "" {
+		payload.Confirmation = &confirmation{c.Key}
+	}
+	text, err := json.Marshal(&payload)
+	if err != nil || p.UserClaim == "" || c.Username == "" {
+		return text, err
+	}
+	return withMember(text, p.UserClaim, c.Username)
+}
+
+// withMember adds a member to an object that has some.
+func withMember(object []byte, name, value string) ([]byte, error) {
+	member, err := json.Marshal(map[string]string{name: value})
 	if err != nil {
-		return "", fmt.Errorf("sign %s token of tenant %s: %w", use, tenant, err)
+		return nil, err
 	}
-	return signed, nil
+	return append(append(object[:len(object)-1], ','), member[1:]...), nil
 }
 
-// The methods of jwt.Claims, which the parser asks for times and names.
+// accessBody is what is read of an access token.
+type accessBody struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	ExpiresAt int64    `json:"exp"`
+	IssuedAt  int64    `json:"iat"`
+	ID        string   `json:"jti"`
+	Scope     string   `json:"scope"`
+	ClientID  string   `json:"client_id"`
+	GrantID   string   `json:"grant"`
+	Username  string   `json:"preferred_username"`
 
-func numericDate(unix int64) (*jwt.NumericDate, error) {
-	if unix == 0 {
-		return nil, nil
-	}
-	return jwt.NewNumericDate(time.Unix(unix, 0)), nil
+	Confirmation *confirmation `json:"cnf"`
+
+	// Members of other kinds. An access token never carries them; one that does is refused (R7).
+	Nonce           json.RawMessage `json:"nonce"`
+	AccessTokenHash json.RawMessage `json:"at_hash"`
+	Introspection   json.RawMessage `json:"token_introspection"`
 }
 
-// GetExpirationTime returns "exp".
-func (b *accessBody) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(b.ExpiresAt) }
+// good reports whether the claims are an access token's, and all that it must have are there.
+func (b *accessBody) good(issuer string) bool {
+	return b.Issuer == issuer && b.Subject != "" && b.ID != "" && b.ExpiresAt != 0 && len(b.Audience) > 0 &&
+		(b.Confirmation == nil || b.Confirmation.Thumbprint != "") &&
+		b.Nonce == nil && b.AccessTokenHash == nil && b.Introspection == nil
+}
 
-// GetIssuedAt returns "iat".
-func (b *accessBody) GetIssuedAt() (*jwt.NumericDate, error) { return numericDate(b.IssuedAt) }
-
-// GetNotBefore returns nothing: "nbf" is never written.
-func (b *accessBody) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
-
-// GetIssuer returns "iss".
-func (b *accessBody) GetIssuer() (string, error) { return b.Issuer, nil }
-
-// GetSubject returns "sub".
-func (b *accessBody) GetSubject() (string, error) { return b.Subject, nil }
-
-// GetAudience returns "aud".
-func (b *accessBody) GetAudience() (jwt.ClaimStrings, error) {
-	return jwt.ClaimStrings(b.Audience), nil
+func (b *accessBody) claims() oidc.Claims {
+	var c oidc.Claims
+	c.Issuer, c.Subject, c.Audience, c.ExpiresAt = b.Issuer, b.Subject, b.Audience, time.Unix(b.ExpiresAt, 0)
+	if b.IssuedAt != 0 {
+		c.IssuedAt = time.Unix(b.IssuedAt, 0)
+	}
+	c.ID, c.Scope, c.ClientID, c.GrantID, c.Username = b.ID, b.Scope, b.ClientID, b.GrantID, b.Username
+	if b.Confirmation != nil {
+		c.Key = b.Confirmation.Thumbprint
+	}
+	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"signpost/oidc"
 	"signpost/oidc/keys"
 )
 
@@ -122,7 +123,7 @@ func TestRotationReachesAnotherReplica(t *testing.T) {
 	if got, both := replica.Count(), r.Count(); got != 5 || both != 10 {
 		t.Errorf("it counts %d keys, and who has both tenants %d, want 5 and 10", got, both)
 	}
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	done := r.rotate(t, accessES, true)
 	if got := len(r.store.rows["example"]); got == replica.Count() {
 		t.Errorf("the store has %d keys, and so many are known: nobody would look", got)

@@ -116,7 +116,7 @@ func (b box) Open(purpose string, sealed, associated []byte) ([]byte, error) {
 }
 
 // rsaKeys are made once: making them is most of the time of these tests.
-var rsaKeys = sync.OnceValues(func() (made [6]crypto.Signer, err error) {
+var rsaKeys = sync.OnceValues(func() (made [8]crypto.Signer, err error) {
 	for i := range made {
 		if made[i], err = keys.Generate(keys.RS256); err != nil {
 			return made, err
@@ -135,6 +135,7 @@ type kept struct {
 type rig struct {
 	*keys.Keys
 	store   *memory
+	made    []crypto.Signer // all of them, in their order
 	now     time.Time
 	access  kept // ES256 of "example"
 	rsa     kept // RS256 of "example", for access tokens
@@ -147,18 +148,17 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{store: &memory{}, now: start}
-	var made []crypto.Signer
 	nextRSA := 0
 	r.Keys = keys.New(r.store, newBox(t, 1), func() time.Time { return r.now }, func(algorithm string) (crypto.Signer, error) {
 		if algorithm != keys.RS256 {
 			k, err := keys.Generate(algorithm)
-			made = append(made, k)
+			r.made = append(r.made, k)
 			return k, err
 		}
 		shared, err := rsaKeys()
 		next := shared[nextRSA%len(shared)]
 		nextRSA++
-		made = append(made, next)
+		r.made = append(r.made, next)
 		return next, err
 	})
 	for _, tenant := range []string{"example", "other"} {
@@ -167,11 +167,11 @@ func newRig(t testing.TB) *rig {
 		}
 	}
 	rows := slices.Concat(r.store.rows["example"], r.store.rows["other"])
-	if len(rows) != 10 || len(made) != 10 {
-		t.Fatalf("%d rows and %d keys, want 10 of each", len(rows), len(made))
+	if len(rows) != 10 || len(r.made) != 10 {
+		t.Fatalf("%d rows and %d keys, want 10 of each", len(rows), len(r.made))
 	}
 	for i, k := range []*kept{&r.access, &r.rsa, &r.id, &r.idES, &r.answers, &r.foreign} {
-		*k = kept{rows[i].ID, made[i]}
+		*k = kept{rows[i].ID, r.made[i]}
 	}
 	return r
 }
@@ -184,11 +184,11 @@ func claims() oidc.Claims {
 	}
 }
 
-func (r *rig) sign(t testing.TB, profile, algorithm string, c oidc.Claims) string {
+func (r *rig) sign(t testing.TB, name, algorithm string, c oidc.Claims) string {
 	t.Helper()
-	token, err := r.Sign("example", profile, algorithm, c)
+	token, err := r.Sign("example", profile(t, name), algorithm, c)
 	if err != nil {
-		t.Fatalf("sign %s %s: %v", profile, algorithm, err)
+		t.Fatalf("sign %s %s: %v", name, algorithm, err)
 	}
 	return token
 }
@@ -257,4 +257,30 @@ func wantInvalid(t testing.TB, r *rig, name, token string) {
 	if c.Subject != "" || c.Audience != nil {
 		t.Errorf("%s: claims came with the refusal: %+v", name, c)
 	}
+}
+
+// profile returns a built-in profile.
+func profile(t testing.TB, name string) oidc.Profile {
+	t.Helper()
+	for _, p := range oidc.BuiltInProfiles() {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("no profile %q", name)
+	return oidc.Profile{}
+}
+
+// addServer makes the key of a server that has one of its own.
+func (r *rig) addServer(t testing.TB, audience string) kept {
+	t.Helper()
+	if err := r.Ensure(t.Context(), "example", audience); err != nil {
+		t.Fatalf("ensure the key of %s: %v", audience, err)
+	}
+	rows := r.store.rows["example"]
+	added := rows[len(rows)-1]
+	if added.Use != keys.UseServer(audience) || added.Algorithm != keys.RS256 {
+		t.Fatalf("made a key for %s in %s, want one for the server %s in RS256", added.Use, added.Algorithm, audience)
+	}
+	return kept{id: added.ID, signer: r.made[len(r.made)-1]}
 }

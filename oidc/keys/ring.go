@@ -14,12 +14,13 @@ import (
 // depends on the clock is asked with the time of the question.
 type ring struct {
 	keys []*key // oldest first
-	sets []set  // in the order of time
+	sets []*set // in the order of time
 }
 
 type key struct {
 	Stored
-	signer crypto.Signer // nil for a compromised key
+	signer  crypto.Signer     // nil for a compromised key
+	headers map[string]string // of what it signs, encoded, by "typ"
 }
 
 // set is the JWK set up to a moment; the last one is for ever, its until is zero.
@@ -100,7 +101,7 @@ func (r *ring) opened(s Stored) crypto.Signer {
 }
 
 // publish writes the JWK set of now and of each later moment at which a key is removed.
-func (r *ring) publish(now time.Time) ([]set, error) {
+func (r *ring) publish(now time.Time) ([]*set, error) {
 	var moments []time.Time
 	for _, k := range r.keys {
 		if k.known(now) && !k.RemovedAt.IsZero() {
@@ -108,24 +109,24 @@ func (r *ring) publish(now time.Time) ([]set, error) {
 		}
 	}
 	slices.SortFunc(moments, time.Time.Compare)
-	var sets []set
+	var sets []*set
 	for _, until := range append(slices.CompactFunc(moments, time.Time.Equal), time.Time{}) {
 		body, err := r.write(now)
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, set{until, body})
+		sets = append(sets, &set{until, body})
 		now = until
 	}
 	return sets, nil
 }
 
-// write writes a JWK set: public halves only, every kind of key, each with its
-// algorithm (RFC 7517, section 5).
+// write writes a JWK set: public halves only, every kind of key but those for one
+// server alone, each with its algorithm (RFC 7517, section 5).
 func (r *ring) write(now time.Time) ([]byte, error) {
 	s := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range r.keys {
-		if k.known(now) {
+		if _, own := k.Use.Server(); !own && k.known(now) {
 			s.Keys = append(s.Keys, jose.JSONWebKey{Key: k.signer.Public(), KeyID: k.ID, Algorithm: k.Algorithm, Use: "sig"})
 		}
 	}
@@ -133,12 +134,12 @@ func (r *ring) write(now time.Time) ([]byte, error) {
 }
 
 // published returns the JWK set of a moment.
-func (r *ring) published(now time.Time) []byte {
+func (r *ring) published(now time.Time) *set {
 	last := len(r.sets) - 1
 	for _, s := range r.sets[:last] {
 		if now.Before(s.until) {
-			return s.body
+			return s
 		}
 	}
-	return r.sets[last].body
+	return r.sets[last]
 }

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"time"
@@ -124,6 +125,38 @@ func (k *Keys) List(ctx context.Context, tenant string) ([]Listed, error) {
 		list = append(list, listed)
 	}
 	return list, nil
+}
+
+// Public is the public half of a key, with its state.
+type Public struct {
+	ID        string
+	Algorithm string
+	State     State
+	SignsFrom time.Time
+	Key       crypto.PublicKey // nil for a compromised key
+}
+
+// Publics returns the public halves of all keys of a use as they were loaded, oldest first, with
+// their states of this moment: also of those that are not published. ErrNoKey for a tenant
+// whose keys were not loaded.
+func (k *Keys) Publics(tenant string, use Use) ([]Public, error) {
+	r, err := k.ring(tenant)
+	if err != nil {
+		return nil, err
+	}
+	now := k.now()
+	var found []Public
+	for _, key := range r.keys {
+		if key.Use != use {
+			continue
+		}
+		p := Public{ID: key.ID, Algorithm: key.Algorithm, State: r.state(key, now), SignsFrom: key.SignsFrom}
+		if key.signer != nil {
+			p.Key = key.signer.Public()
+		}
+		found = append(found, p)
+	}
+	return found, nil
 }
 
 func (r *ring) state(k *key, now time.Time) State {

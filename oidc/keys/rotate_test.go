@@ -12,6 +12,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"signpost/oidc"
 	"signpost/oidc/keys"
 )
 
@@ -41,7 +42,7 @@ func signer(t testing.TB, k *keys.Keys, l keys.Line) string {
 	var err error
 	switch l.Use {
 	case keys.UseAccess:
-		token, err = k.Sign("example", keys.ProfileRFC9068, l.Algorithm, claims())
+		token, err = k.Sign("example", profile(t, oidc.ProfileRFC9068), l.Algorithm, claims())
 	case keys.UseID:
 		token, err = k.SignID("example", keys.IDClaims{Issuer: issuer, Subject: "s", ClientID: "open", IssuedAt: start, ExpiresAt: start, Algorithm: l.Algorithm})
 	default:
@@ -168,7 +169,7 @@ func TestR34NoTokenOutlivesItsKey(t *testing.T) {
 	r.now = done.SignsFrom.Add(-time.Second)
 	c := claims()
 	c.IssuedAt, c.ExpiresAt = r.now, r.now.Add(keys.Longest)
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, c)
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, c)
 	if header, _ := parts(t, token); object(t, header)["kid"] != done.Old {
 		t.Fatalf("header %s, want it signed by the old key %s", header, done.Old)
 	}
@@ -189,7 +190,7 @@ func TestR34CompromisedCountsNoMore(t *testing.T) {
 	for _, l := range []keys.Line{accessES, {Use: keys.UseID, Algorithm: keys.ES256}} {
 		r := newRig(t)
 		oldest := signer(t, r.Keys, l)
-		access := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+		access := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 		hint, err := r.SignID("example", idClaims(func(c *keys.IDClaims) { c.Algorithm = keys.ES256 }))
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +226,7 @@ func TestR34CompromisedCountsNoMore(t *testing.T) {
 func TestR34OthersGoOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	token := r.sign(t, keys.ProfileRFC9068, keys.RS256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.RS256, claims())
 	foreign := slices.Clone(r.store.rows["other"])
 	r.rotate(t, accessES, true)
 	if _, err := r.Verify("example", issuer, token); err != nil {

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,17 @@ const (
 	// UseIntrospection is for signed answers to resource servers (RFC 9701, section 5).
 	UseIntrospection Use = "introspection"
 )
+
+// serverUse begins the use of a key that signs access tokens for one server alone.
+const serverUse = "server:"
+
+// UseServer is the use of a key that signs access tokens for the server with this
+// audience alone. The server takes whatever the key signs, so it is its own: never
+// in the JWK set, and Signpost takes nothing that it signed (R10).
+func UseServer(audience string) Use { return Use(serverUse + audience) }
+
+// Server returns the audience of a key for one server, and whether it is one.
+func (u Use) Server() (audience string, ok bool) { return strings.CutPrefix(string(u), serverUse) }
 
 // Stored is a signing key as the store keeps it.
 type Stored struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"signpost/oidc"
 	"signpost/oidc/keys"
 )
 
@@ -47,7 +48,7 @@ func TestR7OtherKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := r.Sign("other", keys.ProfileRFC9068, keys.ES256, claims())
+	foreign, err := r.Sign("other", profile(t, oidc.ProfileRFC9068), keys.ES256, claims())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestR7OtherKinds(t *testing.T) {
 		"access token's key under the ID token's kid": forge(t, rs, r.rsa.signer, map[string]any{"kid": r.id.id, "typ": "at+jwt"}, body(nil)),
 		"other tenant's, with this issuer's claims":   foreign,
 		"other tenant's key under this tenant's kid":  forge(t, es, r.foreign.signer, own, body(nil)),
-		"this tenant's key, other issuer":             r.sign(t, keys.ProfileRFC9068, keys.ES256, otherIssuer),
+		"this tenant's key, other issuer":             r.sign(t, oidc.ProfileRFC9068, keys.ES256, otherIssuer),
 		"issuer with a slash":                         forge(t, es, r.access.signer, own, body(func(m jwt.MapClaims) { m["iss"] = issuer + "/" })),
 		"no issuer":                                   forge(t, es, r.access.signer, own, body(func(m jwt.MapClaims) { delete(m, "iss") })),
 		"no subject":                                  forge(t, es, r.access.signer, own, body(func(m jwt.MapClaims) { delete(m, "sub") })),
@@ -113,7 +114,7 @@ func publicJWK(t *testing.T, public any, kid string) map[string]any {
 func TestRFC8725AlgorithmIsTheKeys(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, payload := parts(t, r.sign(t, keys.ProfileRFC9068, keys.ES256, claims()))
+	_, payload := parts(t, r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims()))
 	encode := base64.RawURLEncoding.EncodeToString
 	for _, alg := range []string{`"none"`, `"None"`, `"NONE"`, `"nOnE"`, `""`, `null`, `0`, `["none"]`, `"HS256"`, `"ES256"`, `"RS256"`, `"ES256K"`} {
 		header := fmt.Sprintf(`{"typ":"at+jwt","alg":%s,"kid":%q}`, alg, r.access.id)
@@ -160,7 +161,7 @@ func TestR7OneSpelling(t *testing.T) {
 	r := newRig(t)
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for _, algorithm := range []string{keys.ES256, keys.RS256} {
-		good := r.sign(t, keys.ProfileRFC9068, algorithm, claims())
+		good := r.sign(t, oidc.ProfileRFC9068, algorithm, claims())
 		if _, err := r.Verify("example", issuer, good); err != nil {
 			t.Fatalf("%s: %v", algorithm, err)
 		}
@@ -187,7 +188,7 @@ func TestR7OneSpelling(t *testing.T) {
 func TestR7StrangeTexts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	good := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	good := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	p := strings.Split(good, ".")
 	header, payload := parts(t, good)
 	encode := base64.RawURLEncoding.EncodeToString
@@ -242,13 +243,13 @@ func TestVerifyBoundsItsWork(t *testing.T) {
 	r := newRig(t)
 	c := claims()
 	c.Scope = strings.Repeat("a", 8<<10)
-	wantInvalid(t, r, "well signed, too long", r.sign(t, keys.ProfileRFC9068, keys.ES256, c))
+	wantInvalid(t, r, "well signed, too long", r.sign(t, oidc.ProfileRFC9068, keys.ES256, c))
 }
 
 func TestVerifyExpiry(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	forged := token[:len(token)-4] + "AAAA"
 	end := start.Add(time.Hour)
 	for name, c := range map[string]struct {
@@ -278,7 +279,7 @@ func TestVerifyExpiry(t *testing.T) {
 func TestVerifyUnknownTenant(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	token := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	token := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	if _, err := r.Verify("nobody", issuer, token); !errors.Is(err, keys.ErrNoKey) {
 		t.Errorf("unknown tenant: %v, want ErrNoKey", err)
 	}
@@ -291,7 +292,7 @@ func TestVerifyUnknownTenant(t *testing.T) {
 func TestR24OneError(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	good := r.sign(t, keys.ProfileRFC9068, keys.ES256, claims())
+	good := r.sign(t, oidc.ProfileRFC9068, keys.ES256, claims())
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -312,8 +313,8 @@ func TestR24OneError(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	r := newRig(f)
 	made := []string{
-		r.sign(f, keys.ProfileRFC9068, keys.ES256, claims()), r.sign(f, keys.ProfileDovecot, keys.ES256, claims()),
-		r.sign(f, keys.ProfileRFC9068, keys.RS256, claims()),
+		r.sign(f, oidc.ProfileRFC9068, keys.ES256, claims()), r.sign(f, oidc.ProfileDovecot, keys.ES256, claims()),
+		r.sign(f, oidc.ProfileRFC9068, keys.RS256, claims()),
 	}
 	header, payload := parts(f, made[0])
 	f.Add(uint8(0), uint16(0), uint16(0), "")

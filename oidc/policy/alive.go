@@ -8,9 +8,6 @@ import (
 	"signpost/scopes"
 )
 
-// AllowAlive is the rule by which a token that was presented to a service counts.
-const AllowAlive = "allow-alive"
-
 // Alive judges a token that somebody presented to a service, for the audiences in
 // r.Targets: those of the server that asks what the token is worth (RFC 7662, section 2.2).
 // It counts there if it would be made again today for the same sign-in, under the same
@@ -19,58 +16,79 @@ const AllowAlive = "allow-alive"
 // other services. The token's proof of possession is that server's to check.
 func Alive(r Request) Decision {
 	if r.Subject == nil {
-		return refuse(RuleTenant, oidc.CodeInvalidRequest, badGrant)
+		return noSubject()
 	}
-	if d, ok := admit(r.asked()); !ok {
-		return d
-	}
-	ceiling := r.Catalogue.Narrow(r.Grant.Scope, r.Subject.Scope)
-	var audience []string
-	var opened scopes.Set
-	for _, target := range r.Targets {
-		if scope := r.opensToday(target, ceiling); scope.Len() > 0 {
-			audience, opened = append(audience, target), opened.Union(scope)
-		}
-	}
-	if len(audience) == 0 {
-		return refuse(RuleTarget, oidc.CodeInvalidTarget, noTarget)
-	}
-	return Decision{
-		Rule: AllowAlive, Scope: opened,
-		Claims: oidc.Claims{
-			Issuer: r.Issuer, Subject: r.Account.ID, Audience: audience, ExpiresAt: r.Subject.ExpiresAt,
-			Scope: opened.String(), ClientID: r.Grant.ClientID, GrantID: r.Grant.ID, Username: r.Subject.Username, Key: r.Subject.Key,
-		},
-	}
+	presented, broad := *r.Subject, slices.Contains(r.Subject.Audience, r.Issuer)
+	return alive(r, presented, func(s *Service) bool {
+		// Cyrus's tokens are not for introspection, and no others are for Cyrus (R10).
+		return (s.InBroad || !broad) && s.Profile != oidc.ProfileCyrus
+	})
 }
 
-// asked is the request with what a server that asks cannot present: it is no client, it
-// holds no key, and its tokens need not be broad. Dovecot's tokens do not name their client.
-func (r Request) asked() Request {
-	presented := *r.Subject
+// alive judges what r.Subject describes, at services that may take it. presented is a copy
+// of that, of which everything but the audience counts as it stands.
+func alive(r Request, presented Subject, takes func(*Service) bool) Decision {
+	described := r.Subject
+	// A server that asks is no client, holds no key, and what it was shown need not be broad.
+	// Dovecot's tokens do not name their client.
 	presented.Audience = []string{r.Issuer}
 	presented.ClientID = cmp.Or(presented.ClientID, r.Grant.ClientID)
 	r.Way, r.Subject, r.ClientID = Exchange, &presented, r.Grant.ClientID
 	r.Key, r.ClientBound = cmp.Or(presented.Key, r.Grant.Key), false
-	return r
+	j := judgement{Request: r}
+	if !j.belongs() {
+		return j.refusal()
+	}
+	ceiling := j.most()
+	var audience []string
+	var opened scopes.Set
+	for _, target := range r.Targets {
+		if !slices.Contains(described.Audience, target) || slices.Contains(audience, target) {
+			continue
+		}
+		s := j.opensToday(target)
+		if s == nil || !takes(s) || !j.opens(ceiling, s.Scopes) || !Has(&j.Request, target) {
+			continue
+		}
+		audience, opened = append(audience, target), join(opened, j.opening(ceiling, s.Scopes))
+	}
+	if !j.ask(askTarget, len(audience) > 0) {
+		return j.refusal()
+	}
+	return Decision{
+		Rule: AllowAlive, Scope: opened,
+		Claims: oidc.Claims{
+			Issuer: r.Issuer, Subject: r.Account.ID, Audience: audience, ExpiresAt: described.ExpiresAt,
+			Scope: opened.String(), ClientID: r.Grant.ClientID, GrantID: r.Grant.ID, Username: described.Username, Key: presented.Key,
+		},
+	}
 }
 
-// opensToday returns the words that open the service with this audience to the token, none
-// if the token is not for it, or would not be any more.
-func (r Request) opensToday(audience string, ceiling scopes.Set) scopes.Set {
-	service, ok := Resolve(r.Services, audience)
-	broad := slices.Contains(r.Subject.Audience, r.Issuer)
-	switch {
-	case !ok || service.Audience != audience || audience == r.Issuer:
-		return scopes.Set{}
-	case !slices.Contains(r.Subject.Audience, audience) || broad && !service.InBroad:
-		return scopes.Set{}
-	// A service that does not look at keys would take a stolen bound token as a bearer token.
-	case !keyFits(r.Subject.Key, service):
-		return scopes.Set{}
-	// The name in the token may be somebody else's by now.
-	case service.Username != r.Subject.Username || !r.loginAllowed(service.Username):
-		return scopes.Set{}
+// opensToday returns the service with an audience, nil if what is presented is not for it
+// any more.
+func (j *judgement) opensToday(audience string) *Service {
+	i := indexOf(j.Services, audience)
+	if i < 0 || audience == "" || audience == j.Issuer {
+		return nil
 	}
-	return r.Catalogue.Opening(ceiling, service.Scopes)
+	s := &j.Services[i]
+	// The name in it may be somebody else's by now.
+	if !s.takesKey(j.Subject.Key) || s.Username != j.Subject.Username || !loginAllowed(s.Username, j.Domains) {
+		return nil
+	}
+	return s
+}
+
+// join is the union, without a new set where one side is empty.
+func join(a, b scopes.Set) scopes.Set {
+	if a.Len() == 0 {
+		return b
+	}
+	return a.Union(b)
+}
+
+// noSubject is said where nothing was presented.
+func noSubject() Decision {
+	j := judgement{Request: Request{Way: Exchange}, no: askWay}
+	return j.refusal()
 }

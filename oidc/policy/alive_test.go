@@ -111,7 +111,7 @@ func TestR11AliveLeavesTheProofToTheServer(t *testing.T) {
 	for name, key := range map[string]string{"bound": "thumbprint", "bearer": ""} {
 		r := presented(t)
 		for i := range r.Services {
-			r.Services[i].DPoP = "accepts"
+			r.Services[i].DPoP, r.Services[i].Profile = "accepts", "rfc9068"
 		}
 		r.Grant.Key, r.Subject.Key = "thumbprint", key
 		if d := policy.Alive(r); !d.Allowed() || d.Claims.Key != key {
@@ -123,7 +123,7 @@ func TestR11AliveLeavesTheProofToTheServer(t *testing.T) {
 		for bound, want := range map[string]bool{"": alive[0], "thumbprint": alive[1]} {
 			r := presented(t)
 			for i := range r.Services {
-				r.Services[i].DPoP = declared
+				r.Services[i].DPoP, r.Services[i].Profile = declared, "rfc9068"
 			}
 			r.Grant.Key, r.Subject.Key = bound, bound
 			if d := policy.Alive(r); d.Allowed() != want {

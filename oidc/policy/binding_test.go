@@ -19,7 +19,7 @@ func bindings() []ruled {
 	bad := oidc.CodeInvalidDPoPProof
 	at := func(dpop string, edit func(r *policy.Request)) func(*policy.Request) {
 		return func(r *policy.Request) {
-			r.Services[0].DPoP, r.Targets = dpop, []string{imap}
+			r.Services[0].DPoP, r.Services[0].Profile, r.Targets = dpop, "rfc9068", []string{imap}
 			edit(r)
 		}
 	}
@@ -65,7 +65,7 @@ func TestR11WhichTokensAreBound(t *testing.T) {
 	} {
 		for _, way := range all {
 			r := request(t, way)
-			r.Services[0].DPoP, r.Targets, r.Key = c.dpop, []string{imap}, c.proved
+			r.Services[0].DPoP, r.Services[0].Profile, r.Targets, r.Key = c.dpop, "rfc9068", []string{imap}, c.proved
 			if got := decide(t, r).Claims.Key; got != c.want {
 				t.Errorf("%s for a service that says %q with key %q: bound to %q, want %q", way, c.dpop, c.proved, got, c.want)
 			}

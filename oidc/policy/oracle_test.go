@@ -135,11 +135,15 @@ func belongs(r policy.Request) bool {
 	ok := r.Tenant != "" && r.Issuer != "" && r.ClientID != "" && r.Account.ID != "" && r.Account.Vouched && r.Grant.ID != "" && !r.Grant.Ended &&
 		r.Grant.Tenant == r.Tenant && r.Grant.ClientID == r.ClientID && r.Grant.AccountID == r.Account.ID
 	ok = ok && (r.Grant.Key == "" || r.Grant.Key == r.Key) && (!r.ClientBound || r.Key != "")
-	if r.Way == policy.Code || r.Way == policy.Refresh || r.Way == policy.Device {
-		return ok && r.Subject == nil
+	for _, c := range r.ClientConditions {
+		ok = ok && known(c)(r, policy.Service{})
+	}
+	page := r.Grant.ID == "account-page"
+	if r.Way == policy.Code || r.Way == policy.Refresh || r.Way == policy.Device || page {
+		return ok && r.Subject == nil && page == (r.Way == policy.AppPassword)
 	}
 	s := r.Subject
-	return ok && r.Way == policy.Exchange && s != nil && (s.Key == "" || s.Key == r.Key) &&
+	return ok && (r.Way == policy.Exchange || r.Way == policy.AppPassword) && s != nil && (s.Key == "" || s.Key == r.Key) &&
 		s.Issuer == r.Issuer && s.GrantID == r.Grant.ID && s.ClientID == r.ClientID && s.Subject == r.Account.ID &&
 		s.ExpiresAt.After(r.Now) && slices.Contains(s.Audience, r.Issuer)
 }
@@ -156,6 +160,9 @@ func (in includes) permits(r policy.Request) bool {
 		}
 		carried = r.Scope.Words()
 	}
+	if r.Way == policy.AppPassword {
+		return in.permitsPassword(r, carried)
+	}
 	forIssuer := len(r.Targets) == 0 || len(r.Targets) == 1 && (r.Targets[0] == r.Issuer || r.Targets[0] == r.Issuer+"/configuration")
 	if r.Way != policy.Exchange && forIssuer {
 		return len(carried) > 0
@@ -165,23 +172,62 @@ func (in includes) permits(r policy.Request) bool {
 	}
 	s, ok := target(r.Services, r.Targets[0])
 	listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
-	if !ok || s.Audience == r.Issuer || !bindable(r, s) || !listed || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
+	if !ok || s.Audience == r.Issuer || !bindable(r, s) || !listed || !conditionsHold(r, s.Audience) || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
 		return false
 	}
 	return r.Way != policy.Exchange || r.Scope == nil || in.within(r.Scope.Words(), s.Scopes.Words())
 }
 
-// bindable reports whether a service can have a token of this request: one that
-// demands a key gets a bound one, one that looks at none gets none from a client that wants
-// all its tokens bound (R11).
-func bindable(r policy.Request, s policy.Service) bool {
-	switch s.DPoP {
-	case "requires":
-		return r.Key != ""
-	case "accepts":
-		return true
+// permitsPassword reports whether an app password may be made for all targets (R21).
+func (in includes) permitsPassword(r policy.Request, carried []string) bool {
+	const word = "urn:signpost:scope:app-password"
+	if r.ClientBound || !slices.Contains(r.Grant.Scope.Words(), word) || len(r.Targets) == 0 {
+		return false
 	}
-	return r.Key == "" || !r.ClientBound
+	if r.Subject != nil {
+		fresh := !r.AuthTime.IsZero() && !r.AuthTime.Before(r.Now.Add(-10*time.Minute)) && !r.AuthTime.After(r.Now.Add(time.Minute))
+		if !fresh || len(r.Subject.Audience) != 1 || !slices.Contains(r.Subject.Scope.Words(), word) {
+			return false
+		}
+	}
+	var usernames, useful []string
+	for _, name := range r.Targets {
+		s, ok := target(r.Services, name)
+		listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
+		if !ok || s.Audience == r.Issuer || !listed || !conditionsHold(r, s.Audience) || !s.AppPasswords || s.DPoP == "requires" {
+			return false
+		}
+		if !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
+			return false
+		}
+		usernames, useful = append(usernames, s.Username), append(useful, s.Scopes.Words()...)
+	}
+	return len(slices.Compact(usernames)) == 1 && (r.Scope == nil || in.within(r.Scope.Words(), useful))
+}
+
+// conditionsHold reports whether the conditions of all services with an audience hold.
+func conditionsHold(r policy.Request, audience string) bool {
+	for _, s := range r.Services {
+		if s.Audience == audience && !known(s.Condition)(r, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// looks reports whether a service looks at the key of a token, and its tokens say one.
+func looks(s policy.Service) bool {
+	return (s.DPoP == "accepts" || s.DPoP == "requires") && s.Profile != "dovecot" && s.Profile != "cyrus"
+}
+
+// bindable reports whether a service can have a token of this request: one that
+// demands a key gets a bound one or none, one that looks at none gets none from a client that
+// wants all its tokens bound (R11).
+func bindable(r policy.Request, s policy.Service) bool {
+	if s.DPoP == "requires" {
+		return r.Key != "" && looks(s)
+	}
+	return r.Key == "" || looks(s) || !r.ClientBound
 }
 
 // lifetime is how long a token may live at most, and in whole seconds does live.
@@ -217,13 +263,17 @@ func (in includes) widened(r policy.Request, d policy.Decision) []string {
 	must(c.Key == "" || c.Key == r.Key, "bound to a key that was not proved")
 	must(r.Grant.Key == "" || r.Grant.Key == r.Key, "made without the grant's key")
 	must(!r.ClientBound || c.Key != "", "a bearer token for a client that wants none")
+	must((d.Rule == policy.AllowAppPassword) == (r.Way == policy.AppPassword), "a password by another way, or none by its own")
 	must(c.ExpiresAt.Nanosecond() == 0 && c.IssuedAt.Nanosecond() == 0, "not in whole seconds")
 	if s := r.Subject; s != nil {
 		must(in.within(carried, s.Scope.Words()), "scope beyond the subject")
 		must(!c.ExpiresAt.After(s.ExpiresAt), "lives longer than the subject")
 		must(c.Subject == s.Subject && c.ClientID == s.ClientID && c.GrantID == s.GrantID && c.Issuer == s.Issuer, "not the subject's")
-		must(len(c.Audience) == 1, "several audiences by exchange")
+		must(len(c.Audience) == 1 || r.Way == policy.AppPassword, "several audiences by exchange")
 		must(s.Key == "" || s.Key == r.Key, "made without the subject's key")
+	}
+	if r.Way == policy.AppPassword {
+		return append(wrong, in.widenedPassword(r, d)...)
 	}
 	if slices.Contains(c.Audience, r.Issuer) {
 		return append(wrong, in.widenedBroad(r, d)...)
@@ -237,11 +287,11 @@ func (in includes) widened(r policy.Request, d policy.Decision) []string {
 	must(len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, c.Audience[0]), "an audience outside the granted resources")
 	must(in.within(carried, s.Scopes.Words()), "scope beyond the service")
 	must(c.Username == s.Username && c.Username != "", "another login name")
-	looks := s.DPoP == "accepts" || s.DPoP == "requires"
+	must(conditionsHold(r, s.Audience), "a service whose condition does not hold")
 	must(s.DPoP != "requires" || c.Key != "", "a bearer token for a service that demands bound ones")
-	must(c.Key != "" == (looks && r.Key != ""), "bound or unbound against what the service looks at")
+	must(c.Key != "" == (looks(s) && r.Key != ""), "bound or unbound against what the service looks at")
 	must((d.Rule == policy.AllowUnbound) == (r.Key != "" && c.Key == ""), "a key was dropped without the rule that says so, or the rule without a key")
-	must(d.Profile == s.Profile && d.Algorithm == s.Algorithm, "another profile or algorithm")
+	must(d.Profile == s.Profile && (d.Algorithm == s.Algorithm) == (s.Profile != "opaque"), "another profile or algorithm")
 	must(!c.ExpiresAt.After(r.Now.Add(lifetime(r, s))), "lives too long")
 	must(r.Way == policy.Exchange || c.ExpiresAt.Sub(c.IssuedAt) == time.Hour, "does not live for the hour that oauth-public demands")
 	return wrong
@@ -259,10 +309,16 @@ func (in includes) widenedBroad(r policy.Request, d policy.Decision) []string {
 	if d.Claims.Key != r.Key {
 		wrong = append(wrong, "a broad token that is not bound to the key that was proved")
 	}
+	form := [2]string{"rfc9068", "ES256"}
+	if r.BroadProfile == "opaque" {
+		form = [2]string{"opaque", ""}
+	}
+	if form != [2]string{d.Profile, d.Algorithm} {
+		wrong = append(wrong, "a broad token in another form")
+	}
 	for _, audience := range d.Claims.Audience {
 		if audience != r.Issuer && !slices.ContainsFunc(r.Services, func(s policy.Service) bool {
-			looks := s.DPoP == "accepts" || s.DPoP == "requires"
-			if r.Key != "" && !looks || r.Key == "" && s.DPoP == "requires" {
+			if r.Key != "" && !looks(s) || r.Key == "" && s.DPoP == "requires" || s.Profile == "cyrus" || !conditionsHold(r, s.Audience) {
 				return false
 			}
 			return s.Audience == audience && s.InBroad && s.Username != "" && s.Username == d.Claims.Username && len(r.Targets) == 0 && len(in.useful(d.Scope.Words(), s)) > 0
@@ -273,11 +329,37 @@ func (in includes) widenedBroad(r policy.Request, d policy.Decision) []string {
 	return wrong
 }
 
+// widenedPassword is widened for an app password, which alone need not end (R21, R22).
+func (in includes) widenedPassword(r policy.Request, d policy.Decision) []string {
+	var wrong []string
+	if !d.Claims.ExpiresAt.IsZero() || d.Claims.Key != "" || d.Profile != "" || d.Algorithm != "" {
+		wrong = append(wrong, "a password with an end, a key or the form of a token")
+	}
+	var useful []string
+	for _, audience := range d.Claims.Audience {
+		s, ok := target(r.Services, audience)
+		if !ok || audience == r.Issuer || !s.AppPasswords || s.Username != d.Claims.Username || s.Username == "" || !conditionsHold(r, audience) {
+			wrong = append(wrong, "a password for "+audience+", which takes none of this name")
+		}
+		if !slices.ContainsFunc(r.Targets, func(name string) bool { s, _ := target(r.Services, name); return s.Audience == audience }) {
+			wrong = append(wrong, "a password for "+audience+", which was not asked for")
+		}
+		if len(r.Grant.Resources) > 0 && !slices.Contains(r.Grant.Resources, audience) {
+			wrong = append(wrong, "a password for "+audience+", which is outside the granted resources")
+		}
+		useful = append(useful, s.Scopes.Words()...)
+	}
+	if len(d.Claims.Audience) == 0 || !in.within(strings.Fields(d.Claims.Scope), useful) {
+		wrong = append(wrong, "a password for nothing, or scope beyond its services")
+	}
+	return wrong
+}
+
 // asSubject is what a token says when it is presented.
 func asSubject(d policy.Decision) *policy.Subject {
 	return &policy.Subject{
 		Issuer: d.Claims.Issuer, Subject: d.Claims.Subject, Audience: d.Claims.Audience,
 		Scope: scopes.Of(strings.Fields(d.Claims.Scope)...), ClientID: d.Claims.ClientID, GrantID: d.Claims.GrantID,
-		ExpiresAt: d.Claims.ExpiresAt, Key: d.Claims.Key,
+		ExpiresAt: d.Claims.ExpiresAt, Key: d.Claims.Key, Username: d.Claims.Username,
 	}
 }

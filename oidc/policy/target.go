@@ -12,10 +12,16 @@ import (
 // whole path segments wins (R30). Services that share an audience share scope
 // and profile, so the first stands for all. Everything else names nothing.
 func Resolve(services []Service, target string) (Service, bool) {
-	for _, s := range services {
-		if target != "" && s.Audience == target {
-			return s, true
-		}
+	if s := resolve(services, target); s != nil {
+		return *s, true
+	}
+	return Service{}, false
+}
+
+// resolve is Resolve without a copy: nil if the target names nothing.
+func resolve(services []Service, target string) *Service {
+	if i := indexOf(services, target); target != "" && i >= 0 {
+		return &services[i]
 	}
 	if !strings.Contains(target, "/") {
 		return byHost(services, target)
@@ -23,35 +29,53 @@ func Resolve(services []Service, target string) (Service, bool) {
 	return byPrefix(services, target)
 }
 
-func byHost(services []Service, host string) (found Service, ok bool) {
-	for _, s := range services {
+// indexOf returns the first service with an audience, -1 if there is none.
+func indexOf(services []Service, audience string) int {
+	for i := range services {
+		if services[i].Audience == audience {
+			return i
+		}
+	}
+	return -1
+}
+
+func byHost(services []Service, host string) (found *Service) {
+	for i := range services {
+		s := &services[i]
 		if host == "" || !slices.Contains(s.Hosts, host) {
 			continue
 		}
-		if ok && s.Audience != found.Audience {
-			return Service{}, false
+		if found != nil && s.Audience != found.Audience {
+			return nil
 		}
-		found, ok = s, true
+		if found == nil {
+			found = s
+		}
 	}
-	return found, ok
+	return found
 }
 
-func byPrefix(services []Service, target string) (found Service, ok bool) {
+func byPrefix(services []Service, target string) (found *Service) {
 	want, valid := parseTarget(target)
 	if !valid {
-		return Service{}, false
+		return nil
 	}
+	origin := target[:len(want.Scheme)+len("://")+len(want.Host)]
 	longest := -1
-	for _, s := range services {
+	for i := range services {
+		s := &services[i]
+		if !strings.HasPrefix(s.URL, origin) {
+			continue // spares reading it
+		}
 		prefix, valid := parseTarget(s.URL)
 		if !valid || prefix.Scheme != want.Scheme || prefix.Host != want.Host {
 			continue
 		}
 		if n := len(prefix.segments); n > longest && len(want.segments) >= n && slices.Equal(prefix.segments, want.segments[:n]) {
-			found, ok, longest = s, true, n
+			found, longest = s, n
 		}
 	}
-	return found, ok
+	return found
 }
 
 type parsedTarget struct {
@@ -89,10 +113,10 @@ func parseTarget(s string) (parsedTarget, bool) {
 // loginAllowed reports whether a login name may stand in a token: a bare name,
 // or one whose domain part is a verified domain of the tenant (R1). Servers do not
 // agree on where a name with two @ has its domain part, so there is no such name.
-func (r Request) loginAllowed(name string) bool {
+func loginAllowed(name string, domains []string) bool {
 	local, domain, found := strings.Cut(name, "@")
 	if !found {
 		return name != ""
 	}
-	return local != "" && slices.Contains(r.Domains, strings.ToLower(domain))
+	return local != "" && slices.Contains(domains, strings.ToLower(domain))
 }

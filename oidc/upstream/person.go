@@ -61,6 +61,7 @@ func (p Provider) person(t verified, info claims) oidc.Person {
 		AuthTime:  authTime(t.claims),
 		ACR:       acr(t.claims),
 		AMR:       amr(t.claims),
+		Claims:    p.kept(t.claims),
 	}
 }
 

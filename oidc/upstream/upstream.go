@@ -46,6 +46,7 @@ type Provider struct {
 	AddressTrust string   // TrustEmailVerified or TrustDirectory; anything else trusts no address
 	LoginClaim   string   // default "preferred_username"
 	NameClaim    string   // default "name"
+	KeepClaims   []string // claims of the ID token that are kept for conditions; 16 at most
 }
 
 // How a provider's word about addresses is taken (R2).

@@ -103,5 +103,76 @@ func allowArguments(t *testing.T, c cache.Cache, _ func(time.Duration)) {
 		if ok {
 			t.Errorf("Allow %d in %v: allowed", a.limit, a.span)
 		}
+		ok, _, _, err = c.AllowAfter(t.Context(), "key", 0, a.limit, a.span)
+		wantFault(t, fmt.Sprintf("AllowAfter %d in %v", a.limit, a.span), err)
+		if ok {
+			t.Errorf("AllowAfter %d in %v: allowed", a.limit, a.span)
+		}
+	}
+	_, _, _, err := c.AllowAfter(t.Context(), "key", -1, 10, time.Minute)
+	wantFault(t, "AllowAfter fewer than none", err)
+}
+
+// after calls AllowAfter for a limit of ten a minute.
+func after(t *testing.T, c cache.Cache, passed int) (ok bool, left int, wait time.Duration) {
+	t.Helper()
+	ok, left, wait, err := c.AllowAfter(t.Context(), "key", passed, 10, time.Minute)
+	if err != nil {
+		t.Fatalf("AllowAfter(%d): %v", passed, err)
+	}
+	if ok != (wait == 0) || left > 0 && !ok {
+		t.Errorf("AllowAfter(%d): got %v, %d left, wait %v, which cannot be", passed, ok, left, wait)
+	}
+	return ok, left, wait
+}
+
+// step is how long ten a minute take for one.
+const step = 6 * time.Second
+
+func allowAfter(t *testing.T, c cache.Cache, advance func(time.Duration)) {
+	for i, a := range []struct {
+		passed int
+		ok     bool
+		left   int
+	}{{0, true, 9}, {4, true, 4}, {1, true, 2}, {2, false, 0}, {0, false, 0}} {
+		if ok, left, _ := after(t, c, a.passed); ok != a.ok || left != a.left {
+			t.Errorf("call %d after %d: got %v, %d left, want %v, %d", i+1, a.passed, ok, left, a.ok, a.left)
+		}
+	}
+	advance(step)
+	if ok, left, _ := after(t, c, 0); !ok || left != 0 {
+		t.Errorf("a step later: got %v, %d left, want the one that there is room for", ok, left)
+	}
+	advance(5*step + step/2)
+	if ok, left, _ := after(t, c, 1); !ok || left != 3 {
+		t.Errorf("five steps later, after one: got %v, %d left, want it allowed, 3 left", ok, left)
+	}
+}
+
+func allowAfterDebt(t *testing.T, c cache.Cache, advance func(time.Duration)) {
+	ok, _, wait := after(t, c, 15)
+	if ok || wait <= 5*step || wait > 6*step+time.Second {
+		t.Errorf("after 15 of 10: got %v, wait %v, want it refused for six steps", ok, wait)
+	}
+	advance(5*step + step/2)
+	if ok, _, wait := after(t, c, 0); ok || wait > step {
+		t.Errorf("before it is paid back: got %v, wait %v, want a refusal for less than a step", ok, wait)
+	}
+	advance(step)
+	if ok, left, _ := after(t, c, 0); !ok || left != 0 {
+		t.Errorf("when it is paid back: got %v, %d left, want one", ok, left)
+	}
+}
+
+func allowAfterMostDebt(t *testing.T, c cache.Cache, advance func(time.Duration)) {
+	for range 3 {
+		ok, _, wait := after(t, c, 1_000_000)
+		if ok || wait <= 10*step || wait > 11*step+time.Second {
+			t.Errorf("after a million: got %v, wait %v, want it refused for eleven steps", ok, wait)
+		}
+	}
+	advance(11*step + step/2)
+	if ok, _, _ := after(t, c, 0); !ok {
+		t.Error("eleven steps later it is still refused")
 	}
 }

@@ -217,14 +217,15 @@ func cancelledContext(t *testing.T, c cache.Cache, _ func(time.Duration)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func() error{
-		"Get":       func() error { _, _, err := c.Get(ctx, "key"); return err },
-		"Set":       func() error { return c.Set(ctx, "key", []byte("other"), time.Minute) },
-		"Delete":    func() error { return c.Delete(ctx, "key") },
-		"Take":      func() error { _, _, err := c.Take(ctx, "key"); return err },
-		"Add":       func() error { _, err := c.Add(ctx, "new", []byte("other"), time.Minute); return err },
-		"Allow":     func() error { _, _, err := c.Allow(ctx, "key", 1, time.Minute); return err },
-		"Publish":   func() error { return c.Publish(ctx, "key", []byte("message")) },
-		"Subscribe": func() error { _, _, err := c.Subscribe(ctx, "key"); return err },
+		"Get":        func() error { _, _, err := c.Get(ctx, "key"); return err },
+		"Set":        func() error { return c.Set(ctx, "key", []byte("other"), time.Minute) },
+		"Delete":     func() error { return c.Delete(ctx, "key") },
+		"Take":       func() error { _, _, err := c.Take(ctx, "key"); return err },
+		"Add":        func() error { _, err := c.Add(ctx, "new", []byte("other"), time.Minute); return err },
+		"Allow":      func() error { _, _, err := c.Allow(ctx, "key", 1, time.Minute); return err },
+		"AllowAfter": func() error { _, _, _, err := c.AllowAfter(ctx, "key", 1, 1, time.Minute); return err },
+		"Publish":    func() error { return c.Publish(ctx, "key", []byte("message")) },
+		"Subscribe":  func() error { _, _, err := c.Subscribe(ctx, "key"); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v, want context.Canceled", name, err)

@@ -24,6 +24,10 @@ func (s *Stage) Forge(_ context.Context, token string, change demo.Change) (stri
 	if !ok {
 		return "", fmt.Errorf("no service with the audience %q", claims.Audience[0])
 	}
+	profile, ok := realm.Profile(target.Profile)
+	if !ok {
+		return "", fmt.Errorf("no profile %q", target.Profile)
+	}
 	switch {
 	case change.Issuer != "":
 		claims.Issuer = change.Issuer
@@ -34,7 +38,7 @@ func (s *Stage) Forge(_ context.Context, token string, change demo.Change) (stri
 	case !change.ExpiresAt.IsZero():
 		claims.ExpiresAt = change.ExpiresAt
 	}
-	return s.Service.Keys.Sign(Tenant, target.Profile, target.Algorithm, claims)
+	return s.Service.Keys.Sign(Tenant, profile, target.Algorithm, claims)
 }
 
 // Walk goes the whole way of somebody on this stage.

@@ -33,6 +33,32 @@ func testAccounts(t *testing.T, s Store) {
 	}
 }
 
+// testAccountClaims: each sign-in says anew what is known of the person, in the types that
+// JSON has.
+func testAccountClaims(t *testing.T, s Store) {
+	seed(t, s)
+	for _, claims := range []map[string]any{
+		{
+			"groups": []any{"staff", "Vertrieb & Einkauf <Süd>", "nul \x00"}, "level": 3.0, "share": 0.1, "large": 9007199254740991.0,
+			"active": true, "manager": nil, "": "an empty name", "address": map[string]any{"country": "DE", "lines": []any{"a", []any{}}},
+		},
+		{"groups": []any{}},
+		{},
+		nil,
+		{"level": -1.5e300},
+	} {
+		alice := account("alice")
+		alice.Claims = claims
+		if got := saveAccount(t, s, "example", alice); !reflect.DeepEqual(got.Claims, claims) {
+			t.Errorf("SaveAccount returned the claims %#v, want %#v", got.Claims, claims)
+		}
+		got, err := s.Again(t).Account(t.Context(), "example", alice.ID)
+		if err != nil || !reflect.DeepEqual(got.Claims, claims) {
+			t.Errorf("Account has the claims %#v, %v, want %#v", got.Claims, err, claims)
+		}
+	}
+}
+
 func testAccountsFound(t *testing.T, s Store) {
 	seed(t, s)
 	alice := account("alice")

@@ -11,7 +11,7 @@ import (
 func event(tenant string) audit.Event {
 	return audit.Event{
 		At: start, Kind: audit.KindToken, Tenant: tenant, Account: "account", Client: "open", Grant: "grant",
-		Service: "mail.example.com", Scope: "urn:ietf:params:oauth:scope:mail", Rule: "narrow", Outcome: audit.Allowed,
+		Service: "mail.example.com", Asked: "urn:ietf:params:oauth:scope:mail urn:ietf:params:oauth:scope:calendars", Scope: "urn:ietf:params:oauth:scope:mail", Rule: "narrow", Outcome: audit.Allowed,
 		SubjectHash: "cafe", RequestID: "request",
 	}
 }
@@ -23,11 +23,11 @@ func testAudit(t *testing.T, s Store) {
 			t.Fatalf("Record(%s): %v", e.Kind, err)
 		}
 	}
-	got := s.Rows(t, `SELECT at, kind, tenant, account_id, client_id, grant_id, service, scope, rule, outcome, subject_hash, request_id
+	got := s.Rows(t, `SELECT at, kind, tenant, account_id, client_id, grant_id, service, asked, scope, rule, outcome, subject_hash, request_id
 		FROM audit_events ORDER BY id`)
 	want := []string{
-		"1773480413000|token|example|account|open|grant|mail.example.com|urn:ietf:params:oauth:scope:mail|narrow|allowed|cafe|request",
-		"1773480413000|applied||||||||||",
+		"1773480413000|token|example|account|open|grant|mail.example.com|urn:ietf:params:oauth:scope:mail urn:ietf:params:oauth:scope:calendars|urn:ietf:params:oauth:scope:mail|narrow|allowed|cafe|request",
+		"1773480413000|applied|||||||||||",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the record has\n     %q\nwant %q", got, want)
@@ -69,12 +69,12 @@ func testAuditTogether(t *testing.T, s Store) {
 // testAuditOfStrangers: whatever somebody sends, its refusal is recorded.
 func testAuditOfStrangers(t *testing.T, s Store) {
 	strange := event("example")
-	strange.Client, strange.Scope, strange.Service = "nul \x00", "no \xff text", "'; DROP TABLE audit_events; --"
+	strange.Client, strange.Asked, strange.Service = "nul \x00", "no \xff text", "'; DROP TABLE audit_events; --"
 	if err := s.Record(t.Context(), strange); err != nil {
 		t.Fatalf("Record: %v", err)
 	}
 	want := []string{"nul \uFFFD|no \uFFFD text|'; DROP TABLE audit_events; --"}
-	if got := s.Rows(t, "SELECT client_id, scope, service FROM audit_events"); !reflect.DeepEqual(got, want) {
+	if got := s.Rows(t, "SELECT client_id, asked, service FROM audit_events"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the record has %q, want %q", got, want)
 	}
 }

@@ -50,11 +50,42 @@ func testTenantsRoundTrip(t *testing.T, s Store) {
 	if _, got := loadTenants(t, s); got != 1 {
 		t.Errorf("Tenants returned revision %d, want 1", got)
 	}
-	// An endpoint, a secret and a scope could hide in a field that compares
-	// equal by accident: say that the sample has them.
+	// What the sample lacks would compare equal by accident.
 	tenants, _ := loadTenants(t, s)
+	mustUseEveryField(t, reflect.ValueOf(tenants[0]))
 	if got := string(tenants[0].IdentityProviders[0].ClientSecret); got != "correct horse battery staple" {
 		t.Errorf("the client secret came back as %q", got)
+	}
+}
+
+// mustUseEveryField fails unless each field of each struct in a value is set in at least one
+// of them, so that a field which is added to a declared thing is saved and loaded as well.
+func mustUseEveryField(t *testing.T, sample reflect.Value) {
+	t.Helper()
+	used := map[string]bool{}
+	noteFields(sample, used)
+	for field, set := range used {
+		if !set {
+			t.Errorf("nothing in the sample sets %s: is it saved?", field)
+		}
+	}
+	if len(used) < 80 {
+		t.Errorf("only %d fields were looked at: is the sample read whole?", len(used))
+	}
+}
+
+func noteFields(v reflect.Value, used map[string]bool) {
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			noteFields(v.Index(i), used)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			name := v.Type().String() + "." + v.Type().Field(i).Name
+			used[name] = used[name] || !v.Field(i).IsZero()
+			noteFields(v.Field(i), used)
+		}
 	}
 }
 
@@ -97,6 +128,8 @@ func testSaveReplaces(t *testing.T, s Store) {
 	changed.FixedClients[0].Name = "Batch, renamed"
 	changed.ResourceServers = changed.ResourceServers[:1]
 	changed.ResourceServers[0].SecretHash = hash("another secret")
+	changed.TokenProfiles = changed.TokenProfiles[1:]
+	changed.BroadToken = ""
 	save(t, s, seeded, changed)
 	mustHave(t, s, changed, otherTenant())
 }
@@ -282,7 +315,7 @@ func testClientPolicy(t *testing.T, s Store) {
 	match := []directory.ClientMatch{{ID: "a"}, {IDHash: "b"}, {SoftwareID: "c"}, {Redirect: "d"}, {Host: "e"}}
 	for base, policy := range []directory.ClientPolicy{
 		{}, {RegistrationOff: true}, {URLsOff: true}, {OpenOff: true}, {BuiltInOff: []string{"x"}},
-		{Device: directory.DeviceOff}, {Allow: match}, {Deny: match}, {},
+		{Device: directory.DeviceOff}, {Allow: match}, {Deny: match}, {Condition: "true"}, {},
 	} {
 		tenant.Clients = policy
 		save(t, s, int64(base), tenant)

@@ -17,11 +17,35 @@ CREATE TABLE accounts (
     login            TEXT    NOT NULL,
     name             TEXT    NOT NULL,
     created_at       INTEGER NOT NULL,
-    last_sign_in_at  INTEGER NOT NULL,
+    last_sign_in_at  INTEGER NOT NULL, claims TEXT NOT NULL DEFAULT 'null',
     CONSTRAINT accounts_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT accounts_upstream_key UNIQUE (tenant, upstream_issuer, upstream_subject),
     CONSTRAINT accounts_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
 ) STRICT;
+
+CREATE TABLE app_passwords (
+    tenant       TEXT    NOT NULL,
+    id           TEXT    NOT NULL,
+    selector     TEXT    NOT NULL, -- the part of the password that finds it
+    hash         BLOB    NOT NULL, -- HMAC-SHA-256 of tenant and password under a server key
+    account_id   TEXT    NOT NULL,
+    grant_id     TEXT,             -- the sign-in that it was made from; null if the person made it at their own page
+    client_id    TEXT    NOT NULL,
+    label        TEXT    NOT NULL, -- what it is for, in the person's words; may be empty
+    username     TEXT    NOT NULL, -- login name that it was made for
+    audiences    TEXT    NOT NULL, -- JSON
+    scopes       TEXT    NOT NULL, -- separated by spaces
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,          -- to the hour; null if it was never used
+    ended_at     INTEGER,          -- null while it lives
+    ended_reason TEXT    NOT NULL,
+    CONSTRAINT app_passwords_pkey PRIMARY KEY (tenant, id),
+    CONSTRAINT app_passwords_selector_key UNIQUE (tenant, selector),
+    CONSTRAINT app_passwords_hash_check CHECK (length(hash) = 32),
+    CONSTRAINT app_passwords_account_fkey FOREIGN KEY (tenant, account_id) REFERENCES accounts (tenant, id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX app_passwords_account_idx ON app_passwords (tenant, account_id);
 
 CREATE TABLE audiences (
     audience TEXT NOT NULL,
@@ -44,13 +68,18 @@ CREATE TABLE audit_events (
     rule         TEXT    NOT NULL,
     outcome      TEXT    NOT NULL,
     subject_hash TEXT    NOT NULL,
-    request_id   TEXT    NOT NULL,
+    request_id   TEXT    NOT NULL, asked TEXT NOT NULL DEFAULT '',
     CONSTRAINT audit_events_pkey PRIMARY KEY (id)
 ) STRICT;
 
+CREATE INDEX audit_events_account_idx ON audit_events (account_id, id);
+
+CREATE INDEX audit_events_at_idx ON audit_events (at, id);
+
 CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+WHEN NOT EXISTS (SELECT 1 FROM audit_retention WHERE OLD.at < removable_before)
 BEGIN
-    SELECT RAISE(ABORT, 'audit_events is append-only: events are never removed');
+    SELECT RAISE(ABORT, 'audit_events is append-only: events are removed only when they are older than audit_retention says');
 END;
 
 CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
@@ -64,7 +93,26 @@ BEGIN
     SELECT RAISE(ABORT, 'audit_events is append-only: events are never changed');
 END;
 
-CREATE INDEX audit_events_tenant_at_idx ON audit_events (tenant, at);
+CREATE INDEX audit_events_request_idx ON audit_events (request_id, id);
+
+CREATE TABLE audit_retention (
+    id               INTEGER NOT NULL,
+    removable_before INTEGER NOT NULL,
+    CONSTRAINT audit_retention_pkey PRIMARY KEY (id),
+    CONSTRAINT audit_retention_one_row_check CHECK (id = 1)
+) STRICT;
+
+CREATE TRIGGER audit_retention_insert BEFORE INSERT ON audit_retention
+WHEN NEW.removable_before > unixepoch('now') * 1000 - 43200000
+BEGIN
+    SELECT RAISE(ABORT, 'audit_retention: events of the last twelve hours are never removed');
+END;
+
+CREATE TRIGGER audit_retention_update BEFORE UPDATE ON audit_retention
+WHEN NEW.removable_before > unixepoch('now') * 1000 - 43200000
+BEGIN
+    SELECT RAISE(ABORT, 'audit_retention: events of the last twelve hours are never removed');
+END;
 
 CREATE TABLE consents (
     tenant     TEXT    NOT NULL,
@@ -99,7 +147,7 @@ CREATE TABLE fixed_clients (
     secret_hash               BLOB,             -- null without a secret
     jwks                      TEXT    NOT NULL, -- public keys; empty without any
     id_token_algorithm        TEXT    NOT NULL,
-    dpop_bound                INTEGER NOT NULL,
+    dpop_bound                INTEGER NOT NULL, condition TEXT NOT NULL DEFAULT '',
     CONSTRAINT fixed_clients_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT fixed_clients_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE,
     CONSTRAINT fixed_clients_dpop_bound_check CHECK (dpop_bound IN (0, 1)),
@@ -126,6 +174,8 @@ CREATE TABLE grants (
 
 CREATE INDEX grants_account_idx ON grants (tenant, account_id);
 
+CREATE INDEX grants_ended_at_idx ON grants (ended_at) WHERE ended_at IS NOT NULL;
+
 CREATE INDEX grants_ended_revision_idx ON grants (ended_revision) WHERE ended_revision IS NOT NULL;
 
 CREATE TABLE identity_providers (
@@ -141,7 +191,7 @@ CREATE TABLE identity_providers (
     address_claim TEXT    NOT NULL,
     address_trust TEXT    NOT NULL,
     login_claim   TEXT    NOT NULL,
-    name_claim    TEXT    NOT NULL,
+    name_claim    TEXT    NOT NULL, keep_claims TEXT NOT NULL DEFAULT 'null',
     CONSTRAINT identity_providers_pkey PRIMARY KEY (tenant, name),
     CONSTRAINT identity_providers_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
 ) STRICT;
@@ -235,7 +285,9 @@ CREATE TABLE services (
     lifetime       INTEGER NOT NULL,
     credential     TEXT    NOT NULL,
     in_broad       INTEGER NOT NULL,
-    insecure       INTEGER NOT NULL, dpop TEXT NOT NULL DEFAULT '',
+    insecure       INTEGER NOT NULL, dpop TEXT NOT NULL DEFAULT '', condition TEXT NOT NULL DEFAULT '', app_passwords INTEGER NOT NULL DEFAULT 0
+    CONSTRAINT services_app_passwords_check CHECK (app_passwords IN (0, 1)), source TEXT NOT NULL DEFAULT '', unexpiring_tokens INTEGER NOT NULL DEFAULT 0
+    CONSTRAINT services_unexpiring_tokens_check CHECK (unexpiring_tokens IN (0, 1)),
     CONSTRAINT services_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT services_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE,
     CONSTRAINT services_audience_fkey FOREIGN KEY (tenant, audience) REFERENCES audiences (tenant, audience) ON DELETE CASCADE,
@@ -264,7 +316,7 @@ CREATE TABLE tenants (
     position  INTEGER NOT NULL, -- order of first declaration
     placement TEXT    NOT NULL, -- 'base', 'path' or the URL of an issuer on a host of its own
     title     TEXT    NOT NULL,
-    help      TEXT    NOT NULL, clients TEXT NOT NULL DEFAULT '{}',
+    help      TEXT    NOT NULL, clients TEXT NOT NULL DEFAULT '{}', token_profiles TEXT NOT NULL DEFAULT 'null', broad_token TEXT NOT NULL DEFAULT '',
     CONSTRAINT tenants_pkey PRIMARY KEY (name),
     CONSTRAINT tenants_position_key UNIQUE (position)
 ) STRICT;
