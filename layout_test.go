@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"internal/demo/recorder":  {},
 
 	// storage
-	"internal/store": {"directory", "internal/audit", "migrations", "oidc", "oidc/apppassword", "oidc/issuer", "oidc/keys", "scopes"},
+	"internal/store": {"directory", "internal/audit", "internal/condition", "migrations", "oidc", "oidc/apppassword", "oidc/issuer", "oidc/keys", "scopes"},
 	"internal/cache": {},
 	"migrations":     {},
 
@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"oidc/dpop":        {"oidc"},
 	"oidc/policy":      {"internal/condition", "oidc", "scopes"},
 	"oidc/keys":        {"oidc"},
-	"oidc/upstream":    {"oidc"},
+	"oidc/upstream":    {"internal/condition", "oidc"},
 
 	// facts
 	"directory": {"configdoc", "internal/condition", "oidc", "scopes", "webfinger"},

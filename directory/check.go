@@ -87,6 +87,7 @@ func (c *checker) tenant(s spot, t Tenant) {
 	for i, client := range t.FixedClients {
 		c.fixedClient(s.child(kindClient, i, client.ID), client)
 	}
+	c.conditionClaims(s, t)
 	c.repeated(s, kindClient, "id", namesOf(t.FixedClients, func(f FixedClient) string { return f.ID }))
 	for i, server := range t.ResourceServers {
 		c.resourceServer(s.child(kindResourceServer, i, server.Name), t, server)

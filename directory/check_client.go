@@ -22,9 +22,14 @@ func (p ClientPolicy) device() string { return cmp.Or(p.Device, DeviceFixed) }
 // idTokenAlgorithm returns IDTokenAlgorithm, or what empty means.
 func (c FixedClient) idTokenAlgorithm() string { return cmp.Or(c.IDTokenAlgorithm, "RS256") }
 
+// clientPolicySpot returns the place of what the tenant at s says of all programs.
+func clientPolicySpot(s spot) spot {
+	return spot{ref: ref{tenant: s.tenant, kind: kindClientPolicy}, words: s.words + ", clients"}
+}
+
 // clientPolicy checks which programs the tenant at s lets in.
 func (c *checker) clientPolicy(s spot, p ClientPolicy) {
-	policy := spot{ref: ref{tenant: s.tenant, kind: kindClientPolicy}, words: s.words + ", clients"}
+	policy := clientPolicySpot(s)
 	c.oneOf(policy, "device", p.Device, DeviceOff, DeviceFixed, DeviceOn)
 	c.clientMatches(policy, kindAllow, p.Allow)
 	c.clientMatches(policy, kindDeny, p.Deny)

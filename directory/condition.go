@@ -97,30 +97,61 @@ func (r *Realm) ClientConditions(id string) []*condition.Condition {
 // ourClaims are those that conditions find beside the kept ones.
 var ourClaims = []string{"acr", "amr", "auth_time", "address", "domain", "login"}
 
-// unknownClaims returns a sentence for each condition that asks for a claim which nobody keeps.
-func unknownClaims(t Tenant) []string {
+// conditionOf is a condition of the tenant and whose it is.
+type conditionOf struct {
+	spot
+	source string
+}
+
+// conditionsOf returns all conditions of the tenant at s. Those without an expression hold always.
+func conditionsOf(s spot, t Tenant) []conditionOf {
+	list := []conditionOf{{clientPolicySpot(s), t.Clients.Condition}}
+	for i, service := range t.Services {
+		list = append(list, conditionOf{s.child(kindService, i, service.ID), service.Condition})
+	}
+	for i, client := range t.FixedClients {
+		list = append(list, conditionOf{s.child(kindClient, i, client.ID), client.Condition})
+	}
+	return list
+}
+
+// needs returns the claims that a condition asks for. One that is no condition was refused: it
+// asks for none.
+func (c conditionOf) needs() []string {
+	compiled, err := condition.Compile(c.source)
+	if err != nil {
+		return nil
+	}
+	return compiled.Needs()
+}
+
+// conditionClaims refuses conditions that ask for a claim which no identity provider of the tenant
+// keeps: nobody would ever meet them, or know whether somebody does.
+func (c *checker) conditionClaims(s spot, t Tenant) {
 	known := slices.Clone(ourClaims)
 	for _, p := range t.IdentityProviders {
 		known = append(known, p.KeepClaims...)
 	}
-	var warnings []string
-	look := func(whose, source string) {
-		c, err := condition.Compile(source)
-		if err != nil {
-			return // it was refused
-		}
-		for _, name := range c.Needs() {
+	for _, asking := range conditionsOf(s, t) {
+		for _, name := range asking.needs() {
 			if !slices.Contains(known, name) {
-				warnings = append(warnings, fmt.Sprintf("tenant %s, %s: its condition asks for claim %s, which is in keep_claims of no identity provider: without it the answer is no", t.Name, whose, name))
+				c.problem(asking.field("condition"), "add it to keep_claims of an identity provider", "condition: asks for claim %q, which no identity provider of the tenant keeps", name)
 			}
 		}
 	}
-	for _, s := range t.Services {
-		look("service "+s.ID, s.Condition)
+}
+
+// loginNotFilled returns a sentence for each condition that asks for a login name where no service
+// of the tenant has one: then accounts have none either.
+func loginNotFilled(t Tenant) []string {
+	if t.UsesLogin() {
+		return nil
 	}
-	look("clients", t.Clients.Condition)
-	for _, client := range t.FixedClients {
-		look("client "+client.ID, client.Condition)
+	var warnings []string
+	for _, asking := range conditionsOf(tenantSpot(0, t), t) {
+		if slices.Contains(asking.needs(), "login") {
+			warnings = append(warnings, asking.words+": its condition asks for claim login, which nobody has where no service fills {login} in: without it the answer is no")
+		}
 	}
 	return warnings
 }

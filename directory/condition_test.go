@@ -226,23 +226,64 @@ func TestCheckKeptClaims(t *testing.T) {
 	}
 }
 
-// Who asks for a claim that nobody keeps would wait for ever.
-func TestWarningOfUnknownClaims(t *testing.T) {
+// A condition on a claim that nobody keeps is met by nobody, or nobody knows by whom, in whatever
+// way it asks.
+func TestR34CheckRefusesConditionsOnUnknownClaims(t *testing.T) {
+	t.Parallel()
+	for source, unknown := range map[string]string{
+		`claims.suspended != true`:                          "suspended",
+		`!has(claims.suspended)`:                            "suspended",
+		`!("suspended" in claims)`:                          "suspended",
+		`claims["suspended"] == false`:                      "suspended",
+		`!has(claims.suspended.until)`:                      "suspended",
+		`!claims.groups.exists(g, g in claims.suspended)`:   "suspended",
+		`claims["not sent"] == []`:                          "not sent",
+		`has(claims.groups) && claims.domain == "one.test"`: "",
+		`has(claims.acr) || "amr" in claims`:                "",
+		`claims.auth_time < now && claims.address != ""`:    "",
+	} {
+		for whose, change := range map[string]func(*Tenant){
+			"service files": func(t *Tenant) { t.Services[1].Condition = source },
+			"clients":       func(t *Tenant) { t.Clients.Condition = source },
+			"client plain":  func(t *Tenant) { t.FixedClients[1].Condition = source },
+		} {
+			tenants := mustParse(t, guarded)
+			change(&tenants[0])
+			problems := Check(tenants)
+			if unknown == "" {
+				if problems != nil {
+					t.Errorf("%s, %s: Check says %v, want nothing", whose, source, problems)
+				}
+				continue
+			}
+			want := fmt.Sprintf("tenant one, %s: condition: asks for claim %q, which no identity provider of the tenant keeps", whose, unknown)
+			if len(problems) != 1 || !strings.Contains(problems.Error(), want) || !strings.Contains(problems.Error(), "add it to keep_claims") {
+				t.Errorf("%s, %s: Check says %v, want %q", whose, source, problems, want)
+			}
+		}
+	}
+	tenants := mustParse(t, guarded)
+	tenants[0].IdentityProviders[0].KeepClaims = nil
+	if problems := Check(tenants); len(problems) != 3 { // groups twice, and the level
+		t.Errorf("keep_claims is taken away: Check says %v, want three problems", problems)
+	}
+	_, err := Parse("f", []byte(strings.Replace(guarded, "keep_claims: [groups,", "keep_claims: [group,", 1)), noEnv, noFile)
+	if err == nil || !strings.Contains(err.Error(), `f:12:20: tenant one, service mail: condition: asks for claim "groups"`) {
+		t.Errorf("Parse says\n%v\nwant where the condition stands", err)
+	}
+}
+
+func TestWarningOfLoginThatNobodyHas(t *testing.T) {
 	t.Parallel()
 	tenants := mustParse(t, guarded)
-	tenants[0].IdentityProviders[0].KeepClaims = []string{"groups"}
-	tenants[0].Clients.Condition = `claims.address != "" && claims.auth_time < now && claims.role == "x"`
-	tenants[0].FixedClients[0].Condition = `has(claims.vip) || claims.domain == "one.test"`
-	tenants[0].FixedClients[1].Condition = `claims.vip == true`
+	tenants[0].FixedClients[1].Condition = `!has(claims.login)`
 	got := Warnings(tenants)
-	want := []string{"service files: its condition asks for claim https://one.test/level,", "clients: its condition asks for claim role,", "client plain: its condition asks for claim vip,"}
-	if len(got) != len(want) {
-		t.Fatalf("the operator is warned %q, want %q", got, want)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "tenant one, client plain: its condition asks for claim login, which nobody has") {
+		t.Errorf("the operator is warned %q, want of login", got)
 	}
-	for i := range want {
-		if !strings.HasPrefix(got[i], "tenant one, "+want[i]) {
-			t.Errorf("warning %q, want %q", got[i], want[i])
-		}
+	tenants[0].Services[0].Username = "{login}"
+	if got := Warnings(tenants); got != nil {
+		t.Errorf("where a service fills {login} in the operator is warned %q", got)
 	}
 }
 

@@ -31,7 +31,7 @@ func (r *Realm) protectedResources() []string {
 func Warnings(tenants []Tenant) []string {
 	var warnings []string
 	for _, t := range tenants {
-		warnings = append(warnings, unknownClaims(t)...)
+		warnings = append(warnings, loginNotFilled(t)...)
 		warnings = append(warnings, unreadableTokens(t)...)
 		audiences := make(map[string]bool)
 		for _, s := range t.Services {

@@ -49,8 +49,8 @@ func (r *Realm) Service(audience string) (Service, bool) {
 }
 
 // UsesLogin reports whether a service of the tenant fills {login} in.
-func (r *Realm) UsesLogin() bool {
-	return slices.ContainsFunc(r.Services, func(s Service) bool {
+func (t *Tenant) UsesLogin() bool {
+	return slices.ContainsFunc(t.Services, func(s Service) bool {
 		return strings.Contains(s.Username, "{login}") ||
 			slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return strings.Contains(e.URL, "{login}") })
 	})

@@ -103,6 +103,7 @@ type Person struct {
 	ACR       string    // "acr" as the identity provider gave it; empty if it did not
 	AMR       []string  // "amr" as the identity provider gave it
 
-	// Claims are those of the ID token that the tenant keeps for its conditions, as JSON has them.
+	// Claims are those of the ID token that the tenant keeps for its conditions, as JSON has them
+	// (whole numbers are int64), and which of them it does not have: see condition.Absent.
 	Claims map[string]any
 }

@@ -34,32 +34,46 @@ func (s *Server) account(c *gin.Context, r *directory.Realm) error {
 	if err != nil {
 		return err
 	}
-	return s.accountPage(c, r, v, web.Account{})
+	return s.accountPage(c, r, v, "")
 }
 
-// accountPage shows a person's own page. What shown holds already is the outcome of a form.
-func (s *Server) accountPage(c *gin.Context, r *directory.Realm, v issuer.Visitor, shown web.Account) error {
-	held, err := s.Issuer.Held(c.Request.Context(), r, v)
+// accountPage shows a person's own page. notMade is why the form before it made no app password, if it did not.
+func (s *Server) accountPage(c *gin.Context, r *directory.Realm, v issuer.Visitor, notMade string) error {
+	shown, held, err := s.accountView(c, r, v)
 	if err != nil {
 		return err
 	}
-	wallet, err := s.Issuer.Wallet(c.Request.Context(), r, v)
-	if err != nil {
-		return err
+	shown.NotMade = notMade
+	s.showAccount(c, r, shown, held)
+	return nil
+}
+
+// accountView reads what a person's own page shows, and the sign-ins whose words depend on the language.
+func (s *Server) accountView(c *gin.Context, r *directory.Realm, v issuer.Visitor) (shown web.Account, held []issuer.Held, err error) {
+	ctx := c.Request.Context()
+	if held, err = s.Issuer.Held(ctx, r, v); err != nil {
+		return shown, nil, err
 	}
-	ended, program, some, err := s.Issuer.Ended(c.Request.Context(), r, v)
+	wallet, err := s.Issuer.Wallet(ctx, r, v)
 	if err != nil {
-		return err
+		return shown, nil, err
+	}
+	ended, program, some, err := s.Issuer.Ended(ctx, r, v)
+	if err != nil {
+		return shown, nil, err
 	}
 	shown.Organisation, shown.Provider, shown.Person, shown.Address = organisation(r), v.Provider.Title, v.Account.Name, v.Address
 	shown.Ended, shown.EndedProgram = endedWord(ended, some), programOf(program)
 	shown.Action, shown.Token = r.URL("/account"), v.Form
 	showWallet(r, &shown, wallet)
+	return shown, held, nil
+}
+
+func (s *Server) showAccount(c *gin.Context, r *directory.Realm, shown web.Account, held []issuer.Held) {
 	s.render(c, http.StatusOK, "", func(b *bytes.Buffer, lang string) error {
 		shown.Programs = programsOf(r, held, lang)
 		return s.Pages.Account(b, lang, shown)
 	})
-	return nil
 }
 
 func programsOf(r *directory.Realm, held []issuer.Held, lang string) []web.Program {
@@ -137,9 +151,12 @@ func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
 	case f.Has("app_password"):
 		err = s.Issuer.EndAppPassword(c.Request.Context(), r, v, f.Get("app_password"))
 	case f.Get("decision") == web.DecisionMake:
-		return s.makeAppPassword(c, r, v, f)
+		err = s.makeAppPassword(c, r, v, f)
+		if err == nil {
+			return nil
+		}
 	case f.Get("decision") == web.DecisionEndAll:
-		err = s.Issuer.EndAllHeld(c.Request.Context(), r, v)
+		err = s.endAll(c, r, v)
 	case f.Get("decision") == web.DecisionSignOut:
 		return s.signOut(c, r)
 	default:
@@ -149,6 +166,19 @@ func (s *Server) accountForm(c *gin.Context, r *directory.Realm) error {
 		return err
 	}
 	c.Redirect(http.StatusSeeOther, r.URL("/account"))
+	return nil
+}
+
+// endAll ends everything of a person, whose browser goes on with a new session.
+func (s *Server) endAll(c *gin.Context, r *directory.Realm, v issuer.Visitor) error {
+	value, err := s.Issuer.EndAllHeld(c.Request.Context(), r, v)
+	if err != nil {
+		return err
+	}
+	if value != "" {
+		name, secure := sessionCookie(r)
+		setCookie(c, name, value, secure)
+	}
 	return nil
 }
 

@@ -20,8 +20,20 @@ import (
 // makes presses the button of the form for a new app password.
 func (b *browser) makes(issuer string, at page, label string, services ...string) page {
 	b.t.Helper()
-	return b.post(issuer+"/account", url.Values{"token": {tokenOf(b.t, at)}, "decision": {"make"}, "label": {label}, "service": services})
+	return b.post(issuer+"/account", makeForm(b.t, at, label, services...))
 }
+
+// makeForm is the form of a page for a new app password, filled in.
+func makeForm(t testing.TB, at page, label string, services ...string) url.Values {
+	t.Helper()
+	form := url.Values{"token": {tokenOf(t, at)}, "decision": {"make"}, "label": {label}, "service": services, "once": {""}}
+	if once := onceField.FindStringSubmatch(at.body); once != nil {
+		form.Set("once", once[1])
+	}
+	return form
+}
+
+var onceField = regexp.MustCompile(`name="once" value="([^"]{43})"`)
 
 var shownPassword = regexp.MustCompile(`[0-9a-z]{4}-[0-9a-z]{4}(-[0-9a-z]{5}){4}-[0-9a-z]{6}`)
 
@@ -109,7 +121,7 @@ func TestR21AccountPageRefuses(t *testing.T) {
 			t.Errorf("%s: %d, want that it says %q\n%s", name, got.status, c.says, got.body)
 		}
 	}
-	form := url.Values{"token": {tokenOf(t, p)}, "decision": {"make"}, "service": {imapHost}}
+	form := makeForm(t, p, "", imapHost)
 	for name, edits := range map[string][]edit{
 		"without the page's secret": {formBody(url.Values{"token": {strings.Repeat("A", 43)}, "decision": {"make"}, "service": {imapHost}}), b.cookies},
 		"from another site":         {formBody(form), b.cookies, header("Origin", "https://evil.example"), header("Sec-Fetch-Site", "cross-site")},
@@ -122,7 +134,8 @@ func TestR21AccountPageRefuses(t *testing.T) {
 		t.Errorf("without a session: %d, want the way in", got.status)
 	}
 	for name, wrong := range map[string]url.Values{
-		"two labels":      {"token": form["token"], "decision": {"make"}, "service": {imapHost}, "label": {"a", "b"}},
+		"two labels":      {"token": form["token"], "decision": {"make"}, "service": {imapHost}, "label": {"a", "b"}, "once": {"x"}},
+		"two forms":       {"token": form["token"], "decision": {"make"}, "service": {imapHost}, "once": {"x", "y"}},
 		"two decisions":   {"token": form["token"], "decision": {"make", "end-all"}, "service": {imapHost}},
 		"two things":      {"token": form["token"], "decision": {"make"}, "app_password": {"x"}},
 		"two to be ended": {"token": form["token"], "app_password": {"x", "y"}},
@@ -208,6 +221,8 @@ func TestR21AccountPageBelievesTheIdentityProvider(t *testing.T) {
 	}{
 		"not said": {time.Time{}, true}, "just now": {now, true}, "nine minutes ago": {now.Add(-9 * time.Minute), true},
 		"eleven minutes ago": {now.Add(-11 * time.Minute), false}, "yesterday": {now.Add(-24 * time.Hour), false},
+		"by a clock that is ahead": {now.Add(30 * time.Second), true}, "in two minutes": {now.Add(2 * time.Minute), false},
+		"in fifty minutes": {now.Add(50 * time.Minute), false}, "in 2100": {time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), false},
 	} {
 		a := newAlone(t, https, withPasswords(declared), func(d *server.Deps) { d.Upstream = aliceSince{at: c.since} })
 		a.toAccount()
@@ -227,11 +242,11 @@ func TestR21AccountPageWithoutAppPasswords(t *testing.T) {
 	}
 }
 
-// TestR21NotTooMany: a program with the scope cannot fill the database.
+// TestR21NotTooMany: a program with the scope cannot fill the database. What has ended counts no more, however it ended.
 func TestR21NotTooMany(t *testing.T) {
 	t.Parallel()
 	s := startPasswords(t)
-	_, alone := forIssuer(t, s)
+	in, alone := forIssuer(t, s)
 	for n := range 100 {
 		if got := token(t, s.URL, passwordForm(alone.AccessToken, imapHost)); got.Status != http.StatusOK {
 			t.Fatalf("the %dth: %d %s %s", n+1, got.Status, got.Error, got.Description)
@@ -243,6 +258,10 @@ func TestR21NotTooMany(t *testing.T) {
 	b := newBrowser(t)
 	if p := b.makes(s.URL, b.toAccount(s.URL), "", imapHost); !strings.Contains(p.body, "you have too many already") {
 		t.Errorf("at the account page:\n%s", p.body)
+	}
+	must(t, s.EndGrant(t, servertest.Tenant, grantOf(t, in)))
+	if p := b.makes(s.URL, b.get(s.URL+"/account"), "", imapHost); !shownPassword.MatchString(p.body) || len(passwordsOn(t, p)) != 1 {
+		t.Errorf("after the sign-in has ended that all were made from:\n%s", p.body)
 	}
 	b.ends(s.URL, b.get(s.URL+"/account"), "decision", "end-all")
 	if got, fresh := forIssuer(t, s); got.Status != http.StatusOK || token(t, s.URL, passwordForm(fresh.AccessToken, imapHost)).Status != http.StatusOK {

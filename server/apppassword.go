@@ -4,11 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
 	"signpost/directory"
 	"signpost/oidc"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/issuer"
 	"signpost/web"
 )
@@ -40,39 +42,57 @@ func (s *Server) checkAppPassword(c *gin.Context, r *directory.Realm) error {
 }
 
 // makeAppPassword makes an app password and shows it, in the answer to the form itself: it is kept
-// nowhere, not even for the moment until a next page.
+// nowhere, not even for the moment until a next page. issuer.ErrNoSession if there is no session any more.
 func (s *Server) makeAppPassword(c *gin.Context, r *directory.Realm, v issuer.Visitor, f url.Values) error {
-	if len(f["label"]) > 1 {
+	if len(f["label"]) > 1 || len(f["once"]) != 1 {
 		return errBadForm
 	}
 	if len(f["service"]) == 0 {
-		return s.accountPage(c, r, v, web.Account{NotMade: web.NotMadeChoose})
+		return s.accountPage(c, r, v, web.NotMadeChoose)
 	}
-	password, username, err := s.Issuer.NewAppPassword(c.Request.Context(), r, v, f["service"], f.Get("label"))
-	switch {
-	case errors.Is(err, issuer.ErrStale):
-		return s.accountPage(c, r, v, web.Account{NotMade: web.NotMadeAgain})
-	case errors.Is(err, issuer.ErrLogins):
-		return s.accountPage(c, r, v, web.Account{NotMade: web.NotMadeLogins})
-	case err != nil && classify(err).status == http.StatusBadRequest:
-		return s.accountPage(c, r, v, web.Account{NotMade: web.NotMadeRefused})
-	case err != nil:
+	// The rest of the page first: nothing may fail between the password and the person.
+	shown, held, err := s.accountView(c, r, v)
+	if err != nil {
 		return err
 	}
-	return s.accountPage(c, r, v, web.Account{Made: &web.MadePassword{Password: password, Username: username}})
+	made, err := s.Issuer.NewAppPassword(c.Request.Context(), r, v, issuer.Order{
+		Audiences: f["service"], Label: f.Get("label"), Once: f.Get("once"),
+	})
+	switch {
+	case err == nil:
+		shown.Made = &web.MadePassword{Password: made.Password, Username: made.Kept.Username}
+		shown.AppPasswords = slices.Insert(shown.AppPasswords, 0, appPasswordOf(r, made.Kept))
+	case errors.Is(err, issuer.ErrNoSession):
+		return err
+	case errors.Is(err, issuer.ErrStale):
+		shown.NotMade = web.NotMadeAgain
+	case errors.Is(err, issuer.ErrLogins):
+		shown.NotMade = web.NotMadeLogins
+	case errors.Is(err, issuer.ErrRepeated):
+		shown.NotMade = web.NotMadeRepeated
+	case classify(err).status == http.StatusBadRequest:
+		shown.NotMade = web.NotMadeRefused
+	default:
+		return err
+	}
+	s.showAccount(c, r, shown, held)
+	return nil
 }
 
 // showWallet writes a person's app passwords on their page.
 func showWallet(r *directory.Realm, shown *web.Account, w issuer.Wallet) {
 	for _, k := range w.Living {
-		shown.AppPasswords = append(shown.AppPasswords, web.AppPassword{
-			ID: k.ID, Label: k.Label, Services: issuer.Titles(r, k), Since: k.CreatedAt, LastUsed: k.LastUsedAt,
-		})
+		shown.AppPasswords = append(shown.AppPasswords, appPasswordOf(r, k))
 	}
 	for _, o := range w.Offers {
 		shown.Offers = append(shown.Offers, web.Offer{Value: o.Audience, Services: o.Titles, Username: o.Username})
 	}
+	shown.Once = w.Once
 	if !w.Fresh {
 		shown.SignInAgain = r.URL("/account?again=1")
 	}
+}
+
+func appPasswordOf(r *directory.Realm, k apppassword.Kept) web.AppPassword {
+	return web.AppPassword{ID: k.ID, Label: k.Label, Services: issuer.Titles(r, k), Since: k.CreatedAt, LastUsed: k.LastUsedAt}
 }

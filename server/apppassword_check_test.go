@@ -93,6 +93,12 @@ func TestR21Limits(t *testing.T) {
 	if events := rows(t, s, `SELECT rule || ' ' || outcome || ' ' || service || ' ' || account_id FROM audit_events WHERE rule = 'check/too-many'`); !slices.Equal(events, []string{"check/too-many refused " + imapHost + " "}) {
 		t.Errorf("audit %q, want one event that says where", events)
 	}
+	for n := range 5 * 12 { // five that nobody has
+		checked(t, s.URL, aliceAddress, fmt.Sprintf("%08d%026d", n%5, n), asMail).isInactive(t, "one that nobody has")
+	}
+	if events := rows(t, s, `SELECT id FROM audit_events WHERE rule = 'check/too-many'`); len(events) != 1 {
+		t.Errorf("%d events, want that strangers add none", len(events))
+	}
 	from := func(address string) edit {
 		return formBody(url.Values{"username": {aliceAddress}, "password": {second}, "remote_address": {address}})
 	}
@@ -102,6 +108,10 @@ func TestR21Limits(t *testing.T) {
 	}
 	ask(t, http.MethodPost, s.URL+"/app-passwords/check", from("192.0.2.7"), asMail).isInactive(t, "from the address of many wrong ones")
 	ask(t, http.MethodPost, s.URL+"/app-passwords/check", from("192.0.2.8"), asMail).isActive(t, "from another address")
+	for n := range 101 {
+		ask(t, http.MethodPost, s.URL+"/app-passwords/check", formBody(url.Values{"username": {"x"}, "password": {fmt.Sprintf("%034d", n)}, "remote_address": {"192.0.2.9"}}), asDav)
+	}
+	ask(t, http.MethodPost, s.URL+"/app-passwords/check", from("192.0.2.9"), asMail).isActive(t, "from an address that another server shut out")
 }
 
 // TestR21WithoutTheDatabase nobody can tell, and nobody says no: a mail server tries again.

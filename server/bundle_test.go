@@ -204,8 +204,9 @@ func TestBundleRefusedAsAWhole(t *testing.T) {
 	if got := rows(t, s, `SELECT rule FROM audit_events WHERE rule LIKE 'exchange/%' AND outcome = 'allowed'`); len(got) != 1 {
 		t.Errorf("allowed exchanges: %v, want the one for the narrow token", got)
 	}
-	if got := rows(t, s, `SELECT rule FROM audit_events WHERE rule LIKE 'exchange/%' AND outcome = 'refused'`); !slices.Equal(got, []string{"exchange/client"}) {
-		t.Errorf("refused exchanges: %v, want that of the other client", got)
+	refused := []string{"exchange/broad", "exchange/broad", "exchange/client", "exchange/client", "exchange/client", "exchange/scope"}
+	if got := rows(t, s, `SELECT rule FROM audit_events WHERE rule LIKE 'exchange/%' AND outcome = 'refused' ORDER BY rule`); !slices.Equal(got, refused) {
+		t.Errorf("refused exchanges: %v, want those of genuine tokens: %v", got, refused)
 	}
 }
 
@@ -328,7 +329,7 @@ func TestBundleSharesTokens(t *testing.T) {
 	}
 }
 
-// TestBundleIsLimited as the token endpoint is, and the configuration without tokens is not.
+// TestBundleIsLimited as the token endpoint is, and the configuration without tokens apart from both.
 func TestBundleIsLimited(t *testing.T) {
 	t.Parallel()
 	a := newAlone(t, https, declared, func(d *server.Deps) { d.RequestsPerMinute = 2 })
@@ -338,8 +339,10 @@ func TestBundleIsLimited(t *testing.T) {
 			t.Errorf("request %d: %d, Retry-After %q; want limited %v", n+1, p.status, p.header.Get("Retry-After"), limited)
 		}
 	}
-	if p := a.ask(http.MethodGet, https+"/configuration"); p.status != http.StatusUnauthorized {
-		t.Errorf("GET: %d, want 401: no limit", p.status)
+	for n, want := range []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusTooManyRequests} {
+		if p := a.ask(http.MethodGet, https+"/configuration"); p.status != want || (want == http.StatusTooManyRequests) != (p.header.Get("Retry-After") != "") {
+			t.Errorf("GET, request %d: %d, Retry-After %q; want %d", n+1, p.status, p.header.Get("Retry-After"), want)
+		}
 	}
 	if p := a.ask(http.MethodPost, https+"/token", formBody(url.Values{})); p.status != http.StatusTooManyRequests {
 		t.Errorf("token endpoint: %d, want 429: one limit for both", p.status)

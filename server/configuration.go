@@ -32,9 +32,12 @@ func (s *Server) configuration(c *gin.Context, r *directory.Realm, b issuer.Bear
 	return nil
 }
 
-// configurationWays are GET and HEAD, for the configuration, and POST, for tokens in it.
+// configurationWays are GET and HEAD, for the configuration, and POST, for tokens in it. As many may be
+// read as tokens asked for, and are counted apart: programs that look for news all the time keep nobody
+// at their address from signing in.
 func (s *Server) configurationWays() gin.HandlerFunc {
-	document, bundle := s.resource(oidc.ScopeOpenID, s.configuration), s.oauth(s.limited(s.bundle))
+	document := s.oauth(s.limitedTo("limit:1:configuration:", s.RequestsPerMinute, s.holding(oidc.ScopeOpenID, s.configuration)))
+	bundle := s.oauth(s.limited(s.bundle))
 	return func(c *gin.Context) {
 		if c.Request.Method == http.MethodPost {
 			bundle(c)

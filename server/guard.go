@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -38,12 +39,11 @@ func (s *Server) envelope(c *gin.Context) {
 	c.Request = c.Request.WithContext(audit.WithRequestID(c.Request.Context(), id))
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	h := c.Writer.Header()
-	h.Set("X-Request-Id", id)
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["X-Request-Id"], h["X-Content-Type-Options"] = []string{id}, noSniff
 	// Not no-referrer: with it browsers send "Origin: null" with our own forms.
-	h.Set("Referrer-Policy", "same-origin")
+	h["Referrer-Policy"] = sameOriginTo
 	if strings.HasPrefix(s.Answers.Current().Base(), "https://") {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+		h["Strict-Transport-Security"] = aYear
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -159,17 +159,27 @@ func sent(parameters url.Values) url.Values {
 
 // form reads the body of a form. Parameters of the query do not count (RFC 6749, section 3.2).
 func form(c *gin.Context) (url.Values, error) {
-	mediaType, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return nil, errMediaType
+	const formType = "application/x-www-form-urlencoded"
+	if said := c.GetHeader("Content-Type"); said != formType {
+		if mediaType, _, err := mime.ParseMediaType(said); err != nil || mediaType != formType {
+			return nil, errMediaType
+		}
 	}
-	if err := c.Request.ParseForm(); err != nil {
+	var body bytes.Buffer
+	if length := c.Request.ContentLength; length > 0 {
+		body.Grow(int(min(length, maxBody)) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(c.Request.Body); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, err
 		}
 		return nil, errBadForm
 	}
-	return c.Request.PostForm, nil
+	f, err := url.ParseQuery(body.String())
+	if err != nil {
+		return nil, errBadForm
+	}
+	return f, nil
 }
 
 func noRoute(c *gin.Context, _ *directory.Realm) error  { return directory.ErrNotFound }

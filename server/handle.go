@@ -23,8 +23,8 @@ type handler func(c *gin.Context, r *directory.Realm) error
 // on the way (RFC 6749, section 5.1).
 func (s *Server) oauth(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		c.Header("Cache-Control", "no-store")
-		c.Header("Pragma", "no-cache")
+		header := c.Writer.Header()
+		header["Cache-Control"], header["Pragma"] = noStore, noCache
 		if err := s.answer(c, h); err != nil {
 			f := s.fail(c, err)
 			if f.status == http.StatusUnauthorized && f.code == oidc.CodeInvalidClient {
@@ -134,8 +134,23 @@ func write(c *gin.Context, status int, mediaType string, v any) {
 
 // send writes bytes that are ready.
 func send(c *gin.Context, status int, mediaType string, body []byte) {
-	c.Header("Content-Length", strconv.Itoa(len(body)))
-	c.Data(status, mediaType, body)
+	header := c.Writer.Header()
+	header["Content-Type"], header["Content-Length"] = []string{mediaType}, []string{strconv.Itoa(len(body))}
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(body) // who hung up is not told
 }
+
+// Values of headers that most answers have. They are shared by all, and written under the
+// names that net/http gives them, which spares hot answers a tenth of their time. Nobody
+// changes them: Header.Add appends to a copy, because they have no room.
+var (
+	noStore       = []string{"no-store"}
+	noCache       = []string{"no-cache"}
+	noSniff       = []string{"nosniff"}
+	sameOriginTo  = []string{"same-origin"}
+	aYear         = []string{"max-age=31536000"}
+	anyOrigin     = []string{"*"}
+	programsLearn = []string{nonceHeader + ", WWW-Authenticate"}
+)
 
 func requestID(c *gin.Context) string { return audit.RequestID(c.Request.Context()) }

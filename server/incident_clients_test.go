@@ -83,7 +83,8 @@ func TestIncidentDexGHSA7qjx(t *testing.T) {
 	// A service that the person has no more, by a condition of the operator.
 	in, pending := signedIn(t, s.URL, nil), codeForm(newCode(t, s.URL, nil))
 	introspected(t, s.URL, in.AccessToken, asDav).isActive(t, "before the condition")
-	applied(t, s, strings.Replace(withPrograms(s.Declaration()), "title: Calendar,", `title: Calendar, condition: '"staff" in claims.groups',`, 1))
+	kept := strings.Replace(withPrograms(s.Declaration()), "address_trust: email_verified}", "address_trust: email_verified, keep_claims: [groups]}", 1)
+	applied(t, s, strings.Replace(kept, "title: Calendar,", `title: Calendar, condition: '"staff" in claims.groups',`, 1))
 	pending.Set("resource", calendar)
 	refresh := refreshForm(in.RefreshToken)
 	refresh.Set("resource", calendar)

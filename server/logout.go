@@ -30,7 +30,7 @@ func (s *Server) logoutForm(c *gin.Context, r *directory.Realm) error {
 		return err
 	}
 	if f.Has("decision") {
-		return s.sameOrigin(s.logoutAnswer)(c, r)
+		return s.sameOrigin(func(c *gin.Context, r *directory.Realm) error { return s.logoutAnswer(c, r, f.Get("decision")) })(c, r)
 	}
 	return s.farewell(c, r, f)
 }
@@ -58,8 +58,8 @@ func (s *Server) farewell(c *gin.Context, r *directory.Realm, q url.Values) erro
 
 // logoutAnswer ends what the person wants ended. Another site's form comes without our
 // cookie, also from browsers that do not say where a form comes from, and ends nothing.
-func (s *Server) logoutAnswer(c *gin.Context, r *directory.Realm) error {
-	if c.Request.PostForm.Get("decision") != web.DecisionEnd {
+func (s *Server) logoutAnswer(c *gin.Context, r *directory.Realm, decision string) error {
+	if decision != web.DecisionEnd {
 		return errBadForm
 	}
 	if browser(c, r) == "" && session(c, r) == "" {

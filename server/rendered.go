@@ -7,8 +7,12 @@ import (
 	"signpost/oidc/issuer"
 )
 
-// maxRendered bounds the memory, in bytes of documents.
+// maxRendered bounds the memory, in bytes of documents and of what they are found by.
 const maxRendered = 8 << 20
+
+// renderedOverhead is what a document takes besides its own text and the texts of its view: its place
+// in the map, and its tag.
+const renderedOverhead = 512
 
 // rendered remembers configurations as they were sent: most programs ask for one that they have,
 // and writing it costs more than all that is checked before. Whoever asks is checked each time; only the
@@ -54,7 +58,7 @@ func (d *rendered) keep(v issuer.View, written document) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, known := d.documents[v]; !known {
-		d.bytes += len(written.body)
+		d.bytes += len(written.body) + v.Size() + renderedOverhead
 		d.documents[v] = written
 	}
 }

@@ -23,7 +23,12 @@ type holder func(c *gin.Context, r *directory.Realm, b issuer.Bearer) error
 // with the proof of its key and for the scope word that is needed, and challenges who has
 // none that is good. What h answers goes out as oauth's answers do.
 func (s *Server) resource(need string, h holder) gin.HandlerFunc {
-	return s.oauth(func(c *gin.Context, r *directory.Realm) error {
+	return s.oauth(s.holding(need, h))
+}
+
+// holding is resource before its answers are written.
+func (s *Server) holding(need string, h holder) handler {
+	return func(c *gin.Context, r *directory.Realm) error {
 		p, err := s.presented(c, r, need)
 		if err != nil {
 			return err
@@ -33,7 +38,7 @@ func (s *Server) resource(need string, h holder) gin.HandlerFunc {
 			return refused(c, r, p.Scheme, need, err)
 		}
 		return h(c, r, b)
-	})
+	}
 }
 
 // presented reads the token that a request brings, without looking at it, or challenges who
@@ -124,5 +129,5 @@ func programs(r gin.IRoutes, path string, h gin.HandlerFunc, methods ...string) 
 // crossOriginProgram lets scripts read the answer with what they need of its headers.
 func crossOriginProgram(c *gin.Context) {
 	crossOrigin(c)
-	c.Header("Access-Control-Expose-Headers", nonceHeader+", WWW-Authenticate")
+	c.Writer.Header()["Access-Control-Expose-Headers"] = programsLearn
 }

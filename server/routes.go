@@ -79,4 +79,4 @@ func public(r gin.IRoutes, path string, h gin.HandlerFunc) {
 }
 
 // crossOrigin lets scripts of every origin read a public document (RFC 7033, section 5).
-func crossOrigin(c *gin.Context) { c.Header("Access-Control-Allow-Origin", "*") }
+func crossOrigin(c *gin.Context) { c.Writer.Header()["Access-Control-Allow-Origin"] = anyOrigin }

@@ -24,6 +24,7 @@ type Account struct {
 
 	AppPasswords []AppPassword
 	Offers       []Offer       // what a new one may be for; none if there is nothing
+	Once         string        // opaque; comes back with the form that makes one, which is taken once
 	SignInAgain  string        // where to sign in again before making one: https, http or a path; empty if that is not needed
 	Made         *MadePassword // a new one, on this page alone
 	NotMade      string        // why none was made: a word of the list below, or empty
@@ -39,7 +40,7 @@ type AppPassword struct {
 }
 
 // Offer is what an app password may be for. The form posts its Value as "service", and
-// with all of them "label" and DecisionMake.
+// with all of them "label", "once" and DecisionMake.
 type Offer struct {
 	Value    string
 	Services []string // titles
@@ -75,6 +76,8 @@ const (
 	NotMadeLogins  = "logins"  // what was chosen has more than one login name
 	NotMadeAgain   = "again"   // the person has to sign in again
 	NotMadeRefused = "refused" // anything else
+
+	NotMadeRepeated = "repeated" // the form came before, and made one
 )
 
 // What was ended.

@@ -136,6 +136,7 @@ func TestR21AccountShowsAppPasswords(t *testing.T) {
 		},
 		"account, made":          {secret, "The login name that belongs to it: alice@example.test", "shown this once"},
 		"account, sign in again": {"You have no app passwords.", "No app password was made: you signed in too long ago.", "within the last ten minutes. Sign in again"},
+		"account, made before":   {"No second app password was made: this form was sent before. If you did not see the password"},
 		"account, ended one":     {"The app password has ended.", "No app password was made: it is not possible"},
 		"account":                {"Programs with access"},
 	} {
@@ -193,7 +194,7 @@ func TestR21AccountFormForAppPasswords(t *testing.T) {
 		value, _ := attribute(button, "value")
 		buttons = append(buttons, name+"="+value)
 	}
-	wantFields := []string{"token=token-1", "token=token-1", "token=token-1", "label=", "service=imap.example.test", "service=https://dav.example.test/", "token=token-1"}
+	wantFields := []string{"token=token-1", "token=token-1", "token=token-1", "once=once-1", "label=", "service=imap.example.test", "service=https://dav.example.test/", "token=token-1"}
 	wantButtons := []string{"grant=grant-open", "app_password=password-1", "app_password=password-2", "decision=end-all", "decision=make", "decision=sign-out"}
 	if !slices.Equal(fields, wantFields) || !slices.Equal(buttons, wantButtons) {
 		t.Errorf("fields %q, buttons %q\nwant %q, %q", fields, buttons, wantFields, wantButtons)

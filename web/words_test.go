@@ -42,7 +42,7 @@ func keysInTemplates(t *testing.T) []string {
 	for _, kind := range []string{AskerOpen, AskerNamed, AskerUnproved, AskerRegistered, AskerGone} {
 		keys = append(keys, "account.program."+kind)
 	}
-	for _, why := range []string{NotMadeChoose, NotMadeLogins, NotMadeAgain, NotMadeRefused} {
+	for _, why := range []string{NotMadeChoose, NotMadeLogins, NotMadeAgain, NotMadeRefused, NotMadeRepeated} {
 		keys = append(keys, "account.not_made."+why)
 	}
 	for month := range 12 {

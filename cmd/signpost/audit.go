@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -190,9 +192,7 @@ func auditHint(err error) error {
 // eventPrinter returns what prints events, one a line: as JSON, or for people.
 func (p *program) eventPrinter(asJSON bool) func(service.AuditEvent) error {
 	if asJSON {
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetEscapeHTML(false)
-		return func(e service.AuditEvent) error { return encoder.Encode(eventOf(e)) }
+		return func(e service.AuditEvent) error { return printEventJSON(p.stdout, eventOf(e)) }
 	}
 	headed := false
 	return func(e service.AuditEvent) error {
@@ -229,6 +229,36 @@ func eventOf(e service.AuditEvent) event {
 		ID: e.ID, At: e.At, Kind: e.Kind, Outcome: e.Outcome, Rule: e.Rule, Tenant: e.Tenant, Account: e.Account, Client: e.Client,
 		Grant: e.Grant, Service: e.Service, Asked: e.Asked, Scope: e.Scope, SubjectHash: e.SubjectHash, RequestID: e.RequestID,
 	}
+}
+
+// printEventJSON prints an event as a line of JSON. Some of it strangers have sent, and who looks at
+// it in a terminal must see what is there: what is not to be seen is escaped.
+func printEventJSON(w io.Writer, e event) error {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(e); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, escaped(strings.TrimSuffix(line.String(), "\n")))
+	return err
+}
+
+// escaped writes the characters of a JSON text that are not to be seen as JSON's own escapes. They
+// stand in strings alone.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		switch high, low := utf16.EncodeRune(c); {
+		case unicode.IsPrint(c):
+			b.WriteRune(c)
+		case c > 0xffff:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		}
+	}
+	return b.String()
 }
 
 // printEventLine prints what belongs together below each other, line by line: nobody knows

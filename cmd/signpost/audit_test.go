@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"signpost/internal/service"
 )
@@ -51,6 +52,26 @@ func TestEventsAreJSONLinesForPrograms(t *testing.T) {
 		if !strings.Contains(membersHelp, "\n  "+name) {
 			t.Errorf("the help does not say what %q is", name)
 		}
+	}
+}
+
+// What a terminal would act on, or not show, is there to be read, and is the same for programs.
+func TestEventsAsJSONAreSafeForTerminals(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	e := wholeEvent()
+	e.Client = "x\u009b2J\x7f\u202eevil\nline\x1b[2J\r\u200b\u00a0\U000e0041 \"ä\" 日本 😀 <\\u0041>"
+	if err := (&program{stdout: &b}).eventPrinter(true)(e); err != nil {
+		t.Fatal(err)
+	}
+	line, found := strings.CutSuffix(b.String(), "\n")
+	const want = `"client_id":"x\u009b2J\u007f\u202eevil\nline\u001b[2J\r\u200b\u00a0\udb40\udc41 \"ä\" 日本 😀 <\\u0041>"`
+	if !found || !strings.Contains(line, want) || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("got %q, want %q in it, on one line", b.String(), want)
+	}
+	var read event
+	if err := json.Unmarshal(b.Bytes(), &read); err != nil || read.Client != e.Client {
+		t.Errorf("a program reads %q, %v, want %q", read.Client, err, e.Client)
 	}
 }
 

@@ -13,9 +13,8 @@ const (
 	// event gets its id before its transaction commits, so that one with a smaller id
 	// may appear later. A transaction takes at most half of this.
 	lookBack = time.Minute
-	// beforeFirst is how many events before the first look are taken for seen. Of as many
-	// one after another none is still on its way.
-	beforeFirst = 1000
+	// firstPage is how many events the first look reads at a time.
+	firstPage = 1000
 )
 
 // Tail reads the end of a record, and what is added to it, each event once.
@@ -41,20 +40,37 @@ func NewTail(from Reader, q Query) *Tail {
 }
 
 // Last returns the newest n events, the oldest of them first. Call it once, before Follow.
+//
+// It reads back to one that happened longer ago than lookBack, so that it knows which there are of those
+// next to which one may still appear.
 func (t *Tail) Last(ctx context.Context, n int) ([]Stored, error) {
 	began := time.Now()
 	q := t.query
-	q.Newest, q.After, q.Limit = true, 0, max(n, beforeFirst)
-	found, err := t.from.Events(ctx, q)
-	if err != nil {
-		return nil, err
+	q.Newest, q.After, q.Limit = true, 0, max(n, firstPage)
+	var last, read []Stored
+	for page := 0; ; page++ {
+		found, err := t.from.Events(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if page == 0 {
+			last = slices.Clone(found[:min(n, len(found))])
+			slices.Reverse(last)
+		}
+		read = append(read, found...)
+		if len(found) < q.Limit {
+			break
+		}
+		oldest := found[len(found)-1]
+		if began.Sub(oldest.At) > lookBack {
+			t.settled = oldest.ID
+			break
+		}
+		q.After, q.Limit = oldest.ID, firstPage
 	}
-	slices.Reverse(found)
-	if len(found) == q.Limit {
-		t.settled = found[0].ID
-	}
-	t.note(began, found)
-	return found[len(found)-min(n, len(found)):], nil
+	slices.Reverse(read)
+	t.note(began, read)
+	return last, nil
 }
 
 // Follow gives each event that is added to show, until ctx ends: then it returns nil. It

@@ -16,6 +16,7 @@ import (
 type shelf struct {
 	mu      sync.Mutex
 	ids     []int64
+	at      map[int64]time.Time // when they happened; long ago if it does not say
 	queries []audit.Query
 	err     error
 }
@@ -52,7 +53,7 @@ func (s *shelf) Events(ctx context.Context, q audit.Query) (found []audit.Stored
 		if len(found) == q.Limit {
 			break
 		}
-		found = append(found, audit.Stored{ID: id})
+		found = append(found, audit.Stored{ID: id, Event: audit.Event{At: s.at[id]}})
 	}
 	return found, ctx.Err()
 }
@@ -190,6 +191,32 @@ func TestTailOfALongRecordBeginsNearItsEnd(t *testing.T) {
 		}
 		if last, err := audit.NewTail(from, audit.Query{}).Last(t.Context(), 2500); err != nil || len(last) != 2500 || last[0].ID != 2501 {
 			t.Errorf("Last(2500) = %d events, %v, want the last 2500", len(last), err)
+		}
+	})
+}
+
+// TestTailMissesNothingBelowManyYoungEvents: however many there are of them, next to young ones others may appear.
+func TestTailMissesNothingBelowManyYoungEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		from := &shelf{at: map[int64]time.Time{}}
+		from.commit(upTo(1, 2000)...)
+		for _, id := range upTo(2006, 5500) { // 2001 to 2005 are on their way
+			from.commit(id)
+			from.at[id] = time.Now().Add(-time.Second)
+		}
+		s, stop := following(t, from, 2, 5499, 5500)
+		twoLooks()
+		from.commit(upTo(2001, 2005)...)
+		twoLooks()
+		if got := s.since(0); !slices.Equal(got, upTo(2001, 2005)) {
+			t.Errorf("%v was shown, want the five that came late", got)
+		}
+		if last := from.queries[len(from.queries)-1]; last.After < 1000 {
+			t.Errorf("a look went back to %d, want not to what happened long ago", last.After)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("Follow = %v, want nil", err)
 		}
 	})
 }

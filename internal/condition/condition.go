@@ -27,7 +27,7 @@ var (
 // Facts are what an expression may ask for.
 type Facts struct {
 	Now             time.Time      // now
-	Claims          map[string]any // claims: kept claims of the identity provider, "acr", "amr", "auth_time" (a timestamp), "address", "domain", "login"
+	Claims          map[string]any // claims: kept claims of the identity provider and which of them are Absent; "acr", "amr", "auth_time" (a timestamp), "address", "domain", "login"
 	ClientID        string         // client.id
 	ClientKind      string         // client.kind: "open", "fixed", "built-in", "registered" or "url"
 	ServiceID       string         // service.id
@@ -39,7 +39,7 @@ type Facts struct {
 // many goroutines at once.
 type Condition struct {
 	source  string
-	needs   []string
+	reads   reads
 	program cel.Program
 }
 
@@ -51,13 +51,13 @@ func (c *Condition) String() string {
 	return c.source
 }
 
-// Needs returns the names of the claims that the expression asks the value of, sorted. The
-// caller may change the slice.
+// Needs returns the names of all claims that the expression asks for, or of which it asks whether
+// they are there, sorted. The caller may change the slice.
 func (c *Condition) Needs() []string {
 	if c == nil {
 		return nil
 	}
-	return slices.Clone(c.needs)
+	return c.reads.names()
 }
 
 // Compile checks an expression and compiles it. An empty one is nil, which always holds.
@@ -88,11 +88,15 @@ func Compile(source string) (*Condition, error) {
 	if estimate.Max > maxCost {
 		return nil, fmt.Errorf("%w: it may take too much work: do not nest exists and all, and use claims by their names", ErrExpression)
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	asked, ok := readsOf(ast)
+	if !ok {
+		return nil, fmt.Errorf("%w: use claims by their names, such as claims.groups", ErrExpression)
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.CustomDecoratorV2(compareLikeKinds))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrExpression, err)
 	}
-	return &Condition{source: source, needs: needs(ast), program: program}, nil
+	return &Condition{source: source, reads: asked, program: program}, nil
 }
 
 // faults returns all that is wrong with an expression, each fault with its place, and what
@@ -112,11 +116,17 @@ func faults(issues *cel.Issues) string {
 }
 
 // Holds reports whether the expression is true of the facts. What it needs and is not
-// there, what is of another type than it needs, or what costs too much means no; the error,
-// which wraps ErrUndecided, says so for the person who wants to know why.
+// there, what may be there or not, what is of another type than it needs or is compared with, or
+// what costs too much means no; the error, which wraps ErrUndecided, says so for the person who
+// wants to know why.
 func (c *Condition) Holds(f Facts) (bool, error) {
 	if c == nil {
 		return true, nil
+	}
+	for _, name := range c.reads.presence {
+		if !f.known(name) {
+			return false, fmt.Errorf("%w: nobody knows whether there is claim %s: what the identity provider sends of it is not kept", ErrUndecided, name)
+		}
 	}
 	value, _, err := c.program.Eval(activation{f})
 	if err != nil {
@@ -136,11 +146,13 @@ func (c *Condition) reason(f Facts, err error) string {
 		return "the expression takes too much work"
 	}
 	var missing []string
-	for _, name := range c.needs {
+	for _, name := range c.reads.values {
 		if _, found := f.Claims[name]; !found {
 			missing = append(missing, name)
 		}
 	}
+	slices.Sort(missing)
+	missing = slices.Compact(missing)
 	if len(missing) > 0 {
 		return "without claim " + strings.Join(missing, ", ")
 	}

@@ -22,6 +22,7 @@ func facts() condition.Facts {
 			"groups": []any{"staff", "mail-users"}, "level": 3.0, "admin": true, "department": map[string]any{"name": "Sales", "floor": 2.0},
 			"acr": "urn:example:gold", "amr": []string{"pwd", "otp"}, "auth_time": noon.Add(-5 * time.Minute),
 			"address": "alice@example.com", "domain": "example.com", "login": "alice",
+			condition.Absent: []any{"guest"},
 		},
 		ClientID: "webmail", ClientKind: "fixed",
 		ServiceID: "imap", ServiceProtocol: "imap", ServiceAudience: "imap.example.com",
@@ -88,7 +89,7 @@ func TestMissingClaimMeansNo(t *testing.T) {
 		`claims.acr < 3`:                                  "not of the type",
 		`claims.level.startsWith("3")`:                    "not of the type",
 		`int(claims.address) == 1`:                        "not of the type",
-		`claims[claims.address] == 1`:                     "not of the type",
+		`claims["level"] == "3"`:                          "not of the type",
 		`now - claims.acr < duration("10m")`:              "not of the type",
 		`timestamp(claims.login) < now`:                   "not of the type",
 		`!(claims.groups.exists(g, g == claims.level.x))`: "",
@@ -159,6 +160,12 @@ func TestCompileRefuses(t *testing.T) {
 		`now.getHours(claims.acr) == 1`:      "no matching overload",
 		`type(now) == timestamp`:             "undeclared reference",
 		`claims.?acr == 1`:                   "unsupported syntax",
+		`claims[claims.acr] == 1`:            "use claims by their names",
+		`claims.acr in claims`:               "use claims by their names",
+		`claims.all(name, name != "guest")`:  "use claims by their names",
+		`size(claims) < 9 && claims.a == 1`:  "use claims by their names",
+		`claims != {} || .claims == {}`:      "use claims by their names",
+		`[claims].exists(c, has(c.guest))`:   "use claims by their names",
 		strings.Repeat("!", 4095) + "true":   "longer than 4096 bytes",
 		strings.Repeat("(", 60) + "true" + strings.Repeat(")", 60):                                              "recursion",
 		`claims.amr.exists(a, claims.amr.exists(b, a == b))`:                                                    "too much work",
@@ -201,9 +208,11 @@ func TestNeeds(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string][]string{
 		`client.id == "a"`: nil,
-		`has(claims.a)`:    nil,
+		`has(claims.a)`:    {"a"},
+		`"a" in claims`:    {"a"},
+		`.claims.a == 1`:   {"a"},
 		`has(claims.a) && claims.a == 1 && claims["c"] in claims.b.list`: {"a", "b", "c"},
-		`claims.a.exists(x, x == claims.b || claims[x] == 1)`:            {"a", "b"},
+		`claims.a.exists(x, x == claims.b || has(claims.c.d))`:           {"a", "b", "c"},
 		`claims.a == claims.a`: {"a"},
 	} {
 		c := compile(t, source)

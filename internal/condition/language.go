@@ -139,33 +139,79 @@ func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *co
 	return nil
 }
 
-// needs returns the claims that an expression names and asks the value of.
-func needs(checked *cel.Ast) []string {
-	var found []string
-	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if name, ok := claim(e); ok {
-			found = append(found, name)
-		}
-	}))
-	slices.Sort(found)
-	return slices.Compact(found)
+// reads are the claims that an expression asks for, by name.
+type reads struct {
+	values   []string // whose value it asks for
+	presence []string // of which it asks whether they are there
 }
 
-// claim returns the name in claims.NAME or claims["NAME"].
-func claim(e ast.Expr) (string, bool) {
-	switch e.Kind() {
-	case ast.SelectKind:
+// readsOf returns what an expression asks for. It is false if the expression uses claims other
+// than by their names: then nobody could tell what it asks for.
+func readsOf(checked *cel.Ast) (reads, bool) {
+	var found reads
+	uses := 0
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if isClaims(e) {
+			uses++
+		}
+		if name, ok := valueOf(e); ok {
+			found.values = append(found.values, name)
+			uses--
+		}
+		if name, ok := presenceOf(e); ok {
+			found.presence = append(found.presence, name)
+			uses--
+		}
+	}))
+	return found, uses == 0
+}
+
+// names returns all claims that are asked for, sorted.
+func (r reads) names() []string {
+	all := slices.Concat(r.values, r.presence)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// valueOf returns the name in claims.NAME or claims["NAME"].
+func valueOf(e ast.Expr) (string, bool) {
+	if e.Kind() == ast.SelectKind {
 		s := e.AsSelect()
 		return s.FieldName(), isClaims(s.Operand()) && !s.IsTestOnly()
-	case ast.CallKind:
-		call := e.AsCall()
-		if call.FunctionName() != operators.Index || !isClaims(call.Args()[0]) || call.Args()[1].Kind() != ast.LiteralKind {
-			return "", false
-		}
-		name, ok := call.Args()[1].AsLiteral().Value().(string)
-		return name, ok
+	}
+	if args, ok := argumentsOf(e, operators.Index); ok && isClaims(args[0]) {
+		return textOf(args[1])
 	}
 	return "", false
+}
+
+// presenceOf returns the name in has(claims.NAME) or "NAME" in claims.
+func presenceOf(e ast.Expr) (string, bool) {
+	if e.Kind() == ast.SelectKind {
+		s := e.AsSelect()
+		return s.FieldName(), isClaims(s.Operand()) && s.IsTestOnly()
+	}
+	if args, ok := argumentsOf(e, operators.In); ok && isClaims(args[1]) {
+		return textOf(args[0])
+	}
+	return "", false
+}
+
+// argumentsOf returns the arguments of a call of an operator with two.
+func argumentsOf(e ast.Expr, operator string) ([]ast.Expr, bool) {
+	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operator {
+		return nil, false
+	}
+	args := e.AsCall().Args()
+	return args, len(args) == 2
+}
+
+func textOf(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	text, ok := e.AsLiteral().Value().(string)
+	return text, ok
 }
 
 func isClaims(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "claims" }

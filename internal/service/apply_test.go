@@ -79,6 +79,7 @@ func older(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	queried(t, c, `DROP TABLE app_passwords`)
+	queried(t, c, `ALTER TABLE accounts DROP COLUMN ended_before`)
 	queried(t, c, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
 	return c
 }

@@ -67,7 +67,8 @@ type Ended struct {
 // EndGrants ends sign-ins with everything made from them, beside a running service,
 // which refuses them within a second (R26), and returns how many there were. It forgets
 // first what the person allowed these programs, so that they ask again (R12). With all of a
-// person's sign-ins their app passwords end too (R21). ErrNoTenant, ErrNoAccount, ErrNoGrant.
+// person's sign-ins their app passwords end too (R21), their sessions at their own page, and whatever
+// they allowed that no program has redeemed yet. ErrNoTenant, ErrNoAccount, ErrNoGrant.
 func EndGrants(ctx context.Context, c Config, o EndOptions) (ended Ended, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -113,16 +114,21 @@ func endAllOf(ctx context.Context, db *store.Store, o EndOptions) (ended Ended, 
 		return Ended{}, err
 	}
 	now := o.Now()
-	if o.Client == "" {
-		if ended.AppPasswords, err = endAppPasswords(ctx, db, o.Tenant, account, now); err != nil {
+	ended.Grants, err = db.EndGrants(ctx, o.Tenant, account, o.Client, reasonAdministrator, now)
+	if err != nil {
+		return Ended{}, err
+	}
+	if ended.Grants > 0 {
+		err := recordEnded(ctx, db, audit.Event{At: now, Tenant: o.Tenant, Account: account, Client: o.Client})
+		if err != nil {
 			return Ended{}, err
 		}
 	}
-	ended.Grants, err = db.EndGrants(ctx, o.Tenant, account, o.Client, reasonAdministrator, now)
-	if err != nil || ended.Grants == 0 {
-		return ended, err
+	// After the end of all: from then on no session that began before it makes another.
+	if o.Client == "" {
+		ended.AppPasswords, err = endAppPasswords(ctx, db, o.Tenant, account, now)
 	}
-	return ended, recordEnded(ctx, db, audit.Event{At: now, Tenant: o.Tenant, Account: account, Client: o.Client})
+	return ended, err
 }
 
 // endAppPasswords ends all of an account and records it.

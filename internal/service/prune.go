@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -39,34 +40,35 @@ func (s *Service) prunes(ctx context.Context) {
 }
 
 // pruned counts what a run has removed.
-type pruned struct{ events, refreshTokens, grants int }
+type pruned struct{ events, refreshTokens, grants, appPasswords int }
 
-// prune removes audit events that are older than they are to be kept, and grants that ended
-// long ago. What fails is tried again by the next run.
+// prune removes audit events that are older than they are to be kept, and grants and app passwords
+// that ended long ago. What fails is tried again by the next run.
 func (s *Service) prune(ctx context.Context) {
 	removed, err := s.pruneAll(ctx, s.now())
 	if removed != (pruned{}) {
 		s.log.InfoContext(ctx, "pruned what is kept no longer",
-			"events", removed.events, "refresh_tokens", removed.refreshTokens, "grants", removed.grants)
+			"events", removed.events, "refresh_tokens", removed.refreshTokens, "grants", removed.grants,
+			"app_passwords", removed.appPasswords)
 	}
 	if err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "prune: what is left is tried again later", "err", err)
 	}
 }
 
+// pruneAll goes on to the next when one fails: a record that may not be shortened must not keep
+// everything else from being removed.
 func (s *Service) pruneAll(ctx context.Context, now time.Time) (removed pruned, err error) {
+	var failed [4]error
 	if keep := s.config.AuditRetention; keep > 0 {
-		if removed.events, err = inBatches(ctx, now.Add(-keep), s.store.PruneAudit); err != nil {
-			return removed, err
-		}
+		removed.events, failed[0] = inBatches(ctx, now.Add(-keep), s.store.PruneAudit)
 	}
-	// Tokens first: a grant with many of them would be a long transaction.
+	// Tokens before grants: a grant with many of them would be a long transaction.
 	ended := now.Add(-keepEnded)
-	if removed.refreshTokens, err = inBatches(ctx, ended, s.store.PruneRefreshTokens); err != nil {
-		return removed, err
-	}
-	removed.grants, err = inBatches(ctx, ended, s.store.PruneGrants)
-	return removed, err
+	removed.refreshTokens, failed[1] = inBatches(ctx, ended, s.store.PruneRefreshTokens)
+	removed.appPasswords, failed[2] = inBatches(ctx, ended, s.store.PruneAppPasswords)
+	removed.grants, failed[3] = inBatches(ctx, ended, s.store.PruneGrants)
+	return removed, errors.Join(failed[:]...)
 }
 
 // inBatches removes batch after batch until one is not full, and returns how many rows that was.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"signpost/internal/audit"
+	"signpost/oidc/apppassword"
 	"signpost/oidc/issuer"
 	"signpost/oidc/keys/keystest"
 )
@@ -218,6 +219,43 @@ func TestPrunesNowAndThen(t *testing.T) {
 		p.mustHave("kept", "kept too")
 		stop()
 		<-ended
+	})
+}
+
+// TestPruneGoesOnWhenTheRecordMayNotBeShortened: what cannot be removed keeps nothing else.
+func TestPruneGoesOnWhenTheRecordMayNotBeShortened(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := openPruning(t, day)
+		p.happened("kept", 2*day)
+		p.happened("newest", 0)
+		p.signIn("long ended", 90*day+time.Millisecond)
+		queried(t, p.config, `DELETE FROM audit_retention`) // without which nothing may be removed
+		p.prune(t.Context())
+		p.mustHave("kept", "newest")
+		p.mustLog("events=0 refresh_tokens=2 grants=1 app_passwords=0", "level=ERROR")
+	})
+}
+
+// TestR21PruneRemovesDeadAppPasswords with the grants that they died with, after as long.
+func TestR21PruneRemovesDeadAppPasswords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := openPruning(t, 400*day)
+		for id, ended := range map[string]time.Duration{"ended": 90 * day, "long ended": 90*day + time.Millisecond} {
+			p.signIn(id, -1)
+			p.must(p.store.KeepAppPassword(t.Context(), "example", apppassword.Kept{
+				ID: id, Selector: id, Hash: make([]byte, 32), AccountID: "a", GrantID: id, ClientID: "open", CreatedAt: p.now(),
+			}, 100))
+			p.must(p.store.EndGrant(t.Context(), "example", id, "revoked", p.now().Add(-ended)))
+		}
+		p.prune(t.Context())
+		p.mustLog("events=0 refresh_tokens=2 grants=1 app_passwords=1")
+		for id, want := range map[string]bool{"ended": true, "long ended": false} {
+			if _, err := p.store.AppPassword(t.Context(), "example", id); (err == nil) != want {
+				t.Errorf("AppPassword(%s) = %v, want it there: %v", id, err, want)
+			}
+		}
 	})
 }
 

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,15 +14,48 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
+	"signpost/internal/condition"
 	"signpost/oidc/issuer"
 )
 
-const accountColumns = `id, upstream_issuer, upstream_subject, addresses, login, name, claims, created_at, last_sign_in_at`
+const accountColumns = `id, upstream_issuer, upstream_subject, addresses, login, name, claims, created_at, last_sign_in_at, ended_before`
 
 func scanAccount(row scanner) (a issuer.Account, err error) {
-	err = row.Scan(&a.ID, &a.UpstreamIssuer, &a.UpstreamSubject, asJSON{&a.Addresses}, &a.Login, &a.Name, asJSON{&a.Claims},
-		moment{&a.CreatedAt}, moment{&a.LastSignInAt})
+	err = row.Scan(&a.ID, &a.UpstreamIssuer, &a.UpstreamSubject, asJSON{&a.Addresses}, &a.Login, &a.Name, keptClaims{&a.Claims},
+		moment{&a.CreatedAt}, moment{&a.LastSignInAt}, moment{&a.EndedBefore})
 	return a, err
+}
+
+// keptClaims keeps claims as JSON text and reads their numbers as they are written: a whole
+// number is an int64, another one a float64.
+type keptClaims struct{ claims *map[string]any }
+
+// Value is what the database gets.
+func (k keptClaims) Value() (driver.Value, error) { return asJSON{k.claims}.Value() }
+
+// Scan takes what the database has. A claim with a number that is neither is left out, and
+// conditions that ask for it say no.
+func (k keptClaims) Scan(stored any) error {
+	text, ok := stored.(string)
+	if !ok {
+		return fmt.Errorf("claims are stored as %T, not as text", stored)
+	}
+	var claims map[string]any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&claims); err != nil {
+		return err
+	}
+	for name, value := range claims {
+		exact, ok := condition.Exact(value)
+		if !ok {
+			delete(claims, name)
+			continue
+		}
+		claims[name] = exact
+	}
+	*k.claims = claims
+	return nil
 }
 
 // Account returns an account by its ID.
@@ -81,7 +116,7 @@ func (s *Store) SaveAccount(ctx context.Context, tenant string, a issuer.Account
 			SET addresses = excluded.addresses, login = excluded.login, name = excluded.name,
 			    claims = excluded.claims, last_sign_in_at = excluded.last_sign_in_at
 			RETURNING `+accountColumns,
-			tenant, a.ID, a.UpstreamIssuer, a.UpstreamSubject, asJSON{&a.Addresses}, a.Login, a.Name, asJSON{&a.Claims},
+			tenant, a.ID, a.UpstreamIssuer, a.UpstreamSubject, asJSON{&a.Addresses}, a.Login, a.Name, keptClaims{&a.Claims},
 			moment{&a.CreatedAt}, moment{&a.LastSignInAt}))
 		if err != nil {
 			return err

@@ -29,10 +29,19 @@ func appPasswordFields(k *apppassword.Kept) []any {
 		&k.GrantEnded}
 }
 
-// KeepAppPassword writes a new app password.
-func (s *Store) KeepAppPassword(ctx context.Context, tenant string, k apppassword.Kept) error {
+// KeepAppPassword writes a new app password. The account's row is locked first, so that of many who
+// make the last one that may be, one does, and so that who ends everything meanwhile comes before
+// this one, which is refused, or after it and ends it.
+func (s *Store) KeepAppPassword(ctx context.Context, tenant string, k apppassword.Kept, most int) error {
 	err := s.change(ctx, func(tx *transaction) error {
-		if err := mustHaveAccount(ctx, tx, tenant, k.AccountID); err != nil {
+		account, err := lockAccount(ctx, tx, tenant, k.AccountID)
+		if err != nil {
+			return err
+		}
+		if err := mayMakeAppPassword(ctx, tx, tenant, account, k); err != nil {
+			return err
+		}
+		if err := mustHaveRoom(ctx, tx, tenant, k.AccountID, most); err != nil {
 			return err
 		}
 		first, err := affected(tx.ExecContext(ctx, `
@@ -52,6 +61,42 @@ func (s *Store) KeepAppPassword(ctx context.Context, tenant string, k apppasswor
 	}
 	if err != nil {
 		return fmt.Errorf("write an app password of account %q: %w", k.AccountID, err)
+	}
+	return nil
+}
+
+// mayMakeAppPassword returns apppassword.ErrEnded if the sign-in or session has ended that a
+// password is made from. A grant that lives is locked: who ends it finds the password.
+func mayMakeAppPassword(ctx context.Context, tx *transaction, tenant string, account issuer.Account, k apppassword.Kept) error {
+	if k.GrantID == "" {
+		if account.EndedSince(k.AllowedAt) {
+			return apppassword.ErrEnded
+		}
+		return nil
+	}
+	err := tx.QueryRowContext(ctx, `
+		SELECT id FROM grants WHERE tenant = $1 AND account_id = $2 AND id = $3 AND ended_at IS NULL`+tx.engine.lockRow(),
+		tenant, k.AccountID, k.GrantID).Scan(&k.GrantID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return apppassword.ErrEnded
+	}
+	return err
+}
+
+// mustHaveRoom returns apppassword.ErrFull if as many app passwords of an account live as may.
+func mustHaveRoom(ctx context.Context, tx *transaction, tenant, accountID string, most int) error {
+	found, err := livingAppPasswords(ctx, tx, tenant, accountID)
+	if err != nil {
+		return err
+	}
+	living := 0
+	for _, k := range found {
+		if k.Lives() {
+			living++
+		}
+	}
+	if living >= most {
+		return apppassword.ErrFull
 	}
 	return nil
 }
@@ -120,7 +165,7 @@ func (s *Store) EndAppPassword(ctx context.Context, tenant, accountID, id, reaso
 func (s *Store) EndAppPasswords(ctx context.Context, tenant, accountID, reason string, now time.Time) (ended int, err error) {
 	err = s.change(ctx, func(tx *transaction) error {
 		ended = 0
-		err := lockAccount(ctx, tx, tenant, accountID)
+		_, err := lockAccount(ctx, tx, tenant, accountID)
 		if errors.Is(err, issuer.ErrNotFound) {
 			return nil // nobody's
 		}

@@ -52,6 +52,7 @@ func mustReport(t *testing.T, s *store.Store) {
 		"PruneAudit":         func() error { _, err := s.PruneAudit(ctx, time.UnixMilli(0), 1); return err },
 		"PruneRefreshTokens": func() error { _, err := s.PruneRefreshTokens(ctx, now, 1); return err },
 		"PruneGrants":        func() error { _, err := s.PruneGrants(ctx, now, 1); return err },
+		"PruneAppPasswords":  func() error { _, err := s.PruneAppPasswords(ctx, now, 1); return err },
 		"Ended":              func() error { _, _, err := s.Ended(ctx, 0); return err },
 		"Facts":              func() error { _, err := s.Facts(ctx); return err },
 		"Empty":              func() error { _, err := s.Empty(ctx); return err },

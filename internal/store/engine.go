@@ -17,6 +17,8 @@ type engine interface {
 	// parameter is how the n-th parameter of a statement is written that gives each one once,
 	// in their order, from 1 on.
 	parameter(n int) string
+	// keepsStatements reports whether a statement that was prepared once is worth keeping.
+	keepsStatements() bool
 	// lockRow is how a SELECT ends that keeps the rows it finds from being changed,
 	// and from being locked so, until the end of the transaction. References
 	// to them may be made meanwhile.

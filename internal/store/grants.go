@@ -75,13 +75,18 @@ func livingGrants(ctx context.Context, q querier, tenant, accountID string) (fou
 // CreateGrant writes a grant, the first token of its refresh family, if it has one, and
 // what its client's id says, if that is given and not yet known. Of many callers with the same code one writes; each other one ends
 // what that one wrote and gets ErrReplayed (R19). ErrNotFound means that the
-// tenant has no such account.
+// tenant has no such account. The account's row is locked first: who ends everything meanwhile
+// comes before this grant, which is refused, or after it and ends it.
 func (s *Store) CreateGrant(ctx context.Context, tenant string, g issuer.Grant, refresh []byte) error {
 	var replayed bool
 	err := s.change(ctx, func(tx *transaction) error {
 		replayed = false
-		if err := mustHaveAccount(ctx, tx, tenant, g.AccountID); err != nil {
+		account, err := lockAccount(ctx, tx, tenant, g.AccountID)
+		if err != nil {
 			return err
+		}
+		if account.EndedSince(g.AllowedAt) {
+			return issuer.ErrEnded
 		}
 		first, err := insertGrant(ctx, tx, tenant, g)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"signpost/oidc/apppassword"
 	"signpost/oidc/issuer"
 )
 
@@ -61,12 +62,20 @@ func (s *Store) EndGrant(ctx context.Context, tenant, id, reason string, now tim
 	return nil
 }
 
-// EndGrants ends an account's living grants, of one client or of all. The account's row
-// is locked first, so that two who end them do so one after the other.
+// EndGrants ends an account's living grants, of one client or of all, and with all of them
+// whatever the person began before. The account's row is locked first, so that two who end
+// them do so one after the other.
 func (s *Store) EndGrants(ctx context.Context, tenant, accountID, clientID, reason string, now time.Time) (ended int, err error) {
 	err = s.change(ctx, func(tx *transaction) error {
-		if err := lockAccount(ctx, tx, tenant, accountID); err != nil {
+		account, err := lockAccount(ctx, tx, tenant, accountID)
+		if err != nil {
 			return err
+		}
+		if clientID == "" && now.After(account.EndedBefore) {
+			_, err := tx.ExecContext(ctx, `UPDATE accounts SET ended_before = $3 WHERE tenant = $1 AND id = $2`, tenant, accountID, moment{&now})
+			if err != nil {
+				return err
+			}
 		}
 		ended, err = endGrants(ctx, tx, tenant, grantsOf{column: "account_id", value: accountID, client: clientID}, reason, now)
 		return err
@@ -77,12 +86,14 @@ func (s *Store) EndGrants(ctx context.Context, tenant, accountID, clientID, reas
 	return ended, nil
 }
 
-func lockAccount(ctx context.Context, tx *transaction, tenant, id string) error {
-	err := tx.QueryRowContext(ctx, `SELECT id FROM accounts WHERE tenant = $1 AND id = $2`+tx.engine.lockRow(), tenant, id).Scan(&id)
+// lockAccount keeps others from changing an account, and from locking it so, until the end of the
+// change, and returns it: issuer.ErrNotFound if there is none.
+func lockAccount(ctx context.Context, tx *transaction, tenant, id string) (issuer.Account, error) {
+	a, err := scanAccount(tx.QueryRowContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE tenant = $1 AND id = $2`+tx.engine.lockRow(), tenant, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return issuer.ErrNotFound
+		return issuer.Account{}, issuer.ErrNotFound
 	}
-	return err
+	return a, err
 }
 
 // endGrant ends one grant, or returns issuer.ErrNotFound.
@@ -103,8 +114,8 @@ func endGrant(ctx context.Context, tx *transaction, tenant, id, reason string, n
 // "account_id", and of a client unless that is empty.
 type grantsOf struct{ column, value, client string }
 
-// endGrants ends the grants that live and returns how many there were. If there were
-// any it rings the bell once, and notes with them how far that raised it.
+// endGrants ends the grants that live, with the app passwords that do not outlive them, and
+// returns how many grants there were. If there were any it rings the bell once, and notes with them how far that raised it.
 func endGrants(ctx context.Context, tx *transaction, tenant string, of grantsOf, reason string, now time.Time) (ended int, err error) {
 	where := `WHERE tenant = $1 AND ` + of.column + ` = $2 AND ($3 = '' OR client_id = $3) `
 	result, err := tx.ExecContext(ctx, `UPDATE grants SET ended_at = $4, ended_reason = $5 `+where+`AND ended_at IS NULL`,
@@ -116,11 +127,21 @@ func endGrants(ctx context.Context, tx *transaction, tenant string, of grantsOf,
 	if err != nil || rows == 0 {
 		return 0, err
 	}
+	just := where + `AND ended_at IS NOT NULL AND ended_revision IS NULL`
+	if !apppassword.OutlivesGrant(reason) {
+		_, err := tx.ExecContext(ctx, `
+			UPDATE app_passwords SET ended_at = $4, ended_reason = $5
+			WHERE tenant = $1 AND ended_at IS NULL AND (account_id, grant_id) IN (SELECT account_id, id FROM grants `+just+`)`,
+			tenant, of.value, of.client, moment{&now}, reason)
+		if err != nil {
+			return 0, err
+		}
+	}
 	revision, err := tx.ring(ctx)
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE grants SET ended_revision = $4 `+where+`AND ended_at IS NOT NULL AND ended_revision IS NULL`,
+	_, err = tx.ExecContext(ctx, `UPDATE grants SET ended_revision = $4 `+just,
 		tenant, of.value, of.client, revision)
 	return int(rows), err
 }

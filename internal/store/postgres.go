@@ -112,6 +112,9 @@ func (postgresEngine) hasTable() string { return `SELECT to_regclass($1) IS NOT 
 
 func (postgresEngine) parameter(n int) string { return fmt.Sprintf("$%d", n) }
 
+// keepsStatements: a pooler in between may give each transaction another connection.
+func (postgresEngine) keepsStatements() bool { return false }
+
 func (postgresEngine) lockRow() string { return ` FOR NO KEY UPDATE` }
 
 // Codes of PostgreSQL for a transaction that it has undone because of another one.

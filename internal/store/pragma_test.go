@@ -25,6 +25,7 @@ func TestSQLitePragmas(t *testing.T) {
 		{s.write, "journal_mode", "wal"},
 		{s.write, "busy_timeout", "5000"},
 		{s.write, "query_only", "0"},
+		{s.write, "temp_store", "2"},
 		{s.read, "query_only", "1"},
 	} {
 		var got string

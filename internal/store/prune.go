@@ -79,6 +79,21 @@ func (s *Store) PruneGrants(ctx context.Context, endedBefore time.Time, most int
 	return removed, nil
 }
 
+// PruneAppPasswords removes app passwords that ended before a moment, at most so many, and returns
+// how many it removed.
+func (s *Store) PruneAppPasswords(ctx context.Context, endedBefore time.Time, most int) (removed int, err error) {
+	err = s.change(ctx, func(tx *transaction) error {
+		removed, err = count(tx.ExecContext(ctx, `
+			DELETE FROM app_passwords WHERE (tenant, id) IN (
+				SELECT tenant, id FROM app_passwords WHERE ended_at < $1 LIMIT $2)`, moment{&endedBefore}, most))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("remove ended app passwords: %w", err)
+	}
+	return removed, nil
+}
+
 // count returns how many rows a statement changed.
 func count(result sql.Result, err error) (int, error) {
 	if err != nil {

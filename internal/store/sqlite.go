@@ -72,13 +72,14 @@ func protect(path string) error {
 
 // openPool opens at most size connections, all of which stay open.
 func openPool(ctx context.Context, path string, options url.Values, size int) (*sql.DB, error) {
-	options.Set("_txlock", "immediate")  // a change that has begun never loses its lock to another
-	options.Set("_busy_timeout", "5000") // milliseconds to wait for another process
-	options.Set("_journal_mode", "WAL")  // readers and the writer do not wait for each other
-	options.Set("_synchronous", "FULL")  // an ended grant stays ended when the power fails
-	options.Set("_foreign_keys", "1")    // off unless asked for
-	options.Set("_dqs", "0")             // "x" is a name and never a string
-	options.Set("_defensive", "1")       // no statement can damage the file
+	options.Set("_txlock", "immediate")          // a change that has begun never loses its lock to another
+	options.Set("_busy_timeout", "5000")         // milliseconds to wait for another process
+	options.Set("_journal_mode", "WAL")          // readers and the writer do not wait for each other
+	options.Set("_synchronous", "FULL")          // an ended grant stays ended when the power fails
+	options.Set("_foreign_keys", "1")            // off unless asked for
+	options.Set("_dqs", "0")                     // "x" is a name and never a string
+	options.Set("_defensive", "1")               // no statement can damage the file
+	options.Set("_pragma", "temp_store(MEMORY)") // what it notes to undo one statement of many rows needs no file
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}
 
 	db, err := sql.Open("sqlite", dsn.String())
@@ -130,6 +131,9 @@ func (sqliteEngine) hasTable() string {
 // parameter has no number: SQLite takes "$1" for a name, and looks for it among all those
 // before it, so that a statement with thousands costs the square of their number.
 func (sqliteEngine) parameter(int) string { return "?" }
+
+// keepsStatements: reading a statement takes SQLite a third of the time of the insertion.
+func (sqliteEngine) keepsStatements() bool { return true }
 
 func (sqliteEngine) lockRow() string { return "" }
 

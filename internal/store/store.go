@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"signpost/directory"
@@ -59,6 +60,9 @@ type Store struct {
 	sealer Sealer
 	engine engine
 	nudged chan struct{} // holds one word for Watch
+
+	keeping sync.Mutex
+	kept    map[keptInsert]*sql.Stmt // statements that come again and again, closed with the database
 }
 
 // How long the database may take. A database that hangs is an error like one that is

@@ -102,7 +102,7 @@ func (tx *transaction) insert(ctx context.Context, into string, rows [][]any) er
 		lists := make([]string, len(some))
 		var values []any
 		for i, row := range some {
-			lists[i] = tx.placeholders(len(values), len(row))
+			lists[i] = placeholders(tx.engine, len(values), len(row))
 			values = append(values, row...)
 		}
 		if _, err := tx.ExecContext(ctx, into+" VALUES "+strings.Join(lists, ", "), values...); err != nil {
@@ -112,11 +112,41 @@ func (tx *transaction) insert(ctx context.Context, into string, rows [][]any) er
 	return nil
 }
 
+// prepared prepares a statement that inserts a number of rows, each of as many values, once for
+// all transactions. Ask for it before the transaction, which has the connection for itself.
+func (s *Store) prepared(ctx context.Context, into string, values, rows int) (*sql.Stmt, error) {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	key := keptInsert{into, rows}
+	if statement, found := s.kept[key]; found {
+		return statement, nil
+	}
+	lists := make([]string, rows)
+	for i := range lists {
+		lists[i] = placeholders(s.engine, i*values, values)
+	}
+	statement, err := s.write.PrepareContext(ctx, into+" VALUES "+strings.Join(lists, ", ")) //nolint:sqlclosecheck // it is kept, and closed with the database
+	if err != nil {
+		return nil, err
+	}
+	if s.kept == nil {
+		s.kept = map[keptInsert]*sql.Stmt{}
+	}
+	s.kept[key] = statement
+	return statement, nil
+}
+
+// keptInsert names a statement that inserts a number of rows.
+type keptInsert struct {
+	into string
+	rows int
+}
+
 // placeholders returns those of n values, after as many others: "($3, $4)".
-func (tx *transaction) placeholders(after, n int) string {
+func placeholders(e engine, after, n int) string {
 	names := make([]string, n)
 	for i := range names {
-		names[i] = tx.engine.parameter(after + i + 1)
+		names[i] = e.parameter(after + i + 1)
 	}
 	return "(" + strings.Join(names, ", ") + ")"
 }

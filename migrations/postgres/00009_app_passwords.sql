@@ -1,8 +1,10 @@
 -- Passwords for programs and servers that know no OAuth: made by exchange or at the person's
--- own page, each for named services.
+-- own page, each for named services. And since when a person's sign-ins and sessions count.
 --
--- A Signpost that does not know this table yet goes on beside this schema, and removes with
--- an account or a tenant what is in it.
+-- A Signpost that does not know these yet goes on beside this schema, and removes with an account
+-- or a tenant what is in it. But when it ends a sign-in, what is kept of the app passwords that were
+-- made from it stays for ever, dead; and when it ends all of a person's it ends no sessions and no
+-- codes. Declare app_passwords once every replica is new.
 
 -- +goose Up
 
@@ -29,3 +31,10 @@ CREATE TABLE app_passwords (
 );
 
 CREATE INDEX app_passwords_account_idx ON app_passwords (tenant, account_id);
+
+-- What is removed some time after its end is found by that.
+CREATE INDEX app_passwords_ended_at_idx ON app_passwords (ended_at) WHERE ended_at IS NOT NULL;
+
+-- When everything of a person was ended last; null if never. What they began or allowed until then
+-- makes nothing any more.
+ALTER TABLE accounts ADD COLUMN ended_before BIGINT;

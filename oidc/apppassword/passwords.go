@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,8 @@ var (
 	// ErrWrong means that what was presented is no app password of this tenant that lives, or that
 	// too many wrong ones came before it. It never says which. Answer with a plain no.
 	ErrWrong = errors.New("apppassword: wrong password")
-	// ErrTooMany is an ErrWrong with which attempts became too many: once in each span. Record it.
+	// ErrTooMany is an ErrWrong with which attempts at a password that somebody has became too many: for
+	// each password once in an hour, whoever tries. Record it.
 	ErrTooMany = fmt.Errorf("%w, as many before it", ErrWrong)
 )
 
@@ -25,6 +27,12 @@ const (
 	wrongByNetwork  = 100
 	span            = time.Minute
 )
+
+// toldEvery is how often it is told of a password that too many tried it: strangers must not fill the record.
+const toldEvery = time.Hour
+
+// maxLiving is how many app passwords of one account may live.
+const maxLiving = 100
 
 // noteEvery is how often the use of a password is written down.
 const noteEvery = time.Hour
@@ -65,10 +73,12 @@ type Passwords struct {
 type Presented struct {
 	Password string // as typed
 	From     string // network address it came from, as the server says; empty if it did not say
+	Server   string // name of that server: what it says of addresses counts at no other one
 }
 
 // Make makes a password, keeps its hash with k, and returns it: nobody can be told it again.
-// k says whose it is and for what; ID, Selector and Hash are filled in. ErrNotFound if the account is gone.
+// k says whose it is and for what; ID, Selector and Hash are filled in. ErrNotFound if the
+// account is gone, ErrFull, ErrEnded.
 func (p *Passwords) Make(ctx context.Context, tenant string, k Kept) (Password, error) {
 	for range 3 { // of a million passwords, one in a million meets a selector that is taken
 		made, err := New(p.Random)
@@ -80,7 +90,7 @@ func (p *Passwords) Make(ctx context.Context, tenant string, k Kept) (Password, 
 			return Password{}, fmt.Errorf("hash app password: %w", err)
 		}
 		k.Selector, k.Hash = made.Selector(), hashes[0]
-		err = p.Store.KeepAppPassword(ctx, tenant, k)
+		err = p.Store.KeepAppPassword(ctx, tenant, k, maxLiving)
 		if err == nil {
 			return made, nil
 		}
@@ -119,9 +129,9 @@ func (p *Passwords) Find(ctx context.Context, tenant string, presented Presented
 		right |= subtle.ConstantTimeCompare(own, hash)
 	}
 	if !known || right != 1 {
-		return Kept{}, p.Wrong(ctx, tenant, presented)
+		return Kept{}, p.wrong(ctx, tenant, password, presented, known)
 	}
-	if !found.Lives() || p.shutOut(ctx, tenant, password, presented.From) {
+	if !found.Lives() || p.shutOut(ctx, tenant, password, presented) {
 		return Kept{}, ErrWrong
 	}
 	return found, nil
@@ -140,37 +150,61 @@ func (p *Passwords) Used(ctx context.Context, tenant string, k Kept) error {
 	return nil
 }
 
-// Wrong counts an attempt that failed, by selector and by network, never by account: a stranger's
-// attempts lock nobody out (R21). It returns ErrWrong, or ErrTooMany. A cache that is away counts
-// nothing, as everywhere.
+// Wrong counts that a right password came with a wrong name, as one that failed. It returns ErrWrong, or
+// ErrTooMany.
 func (p *Passwords) Wrong(ctx context.Context, tenant string, presented Presented) error {
 	password, ok := Parse(presented.Password)
 	if !ok {
 		return ErrWrong
 	}
+	return p.wrong(ctx, tenant, password, presented, true)
+}
+
+// wrong counts an attempt that failed, by selector and by network, never by account: a stranger's
+// attempts lock nobody out (R21). A cache that is away counts nothing, as everywhere. Whether somebody has the
+// selector changes nothing but what is told.
+func (p *Passwords) wrong(ctx context.Context, tenant string, password Password, presented Presented, known bool) error {
 	// Who hangs up has tried all the same.
 	ctx = context.WithoutCancel(ctx)
-	result := ErrWrong
-	for _, by := range counters(tenant, password, presented.From) {
-		allowed, wait, err := p.Limits.Allow(ctx, "app-password:1:"+by.name, by.limit, span)
-		if err != nil || allowed {
-			continue
-		}
-		if first, err := p.Cache.Add(ctx, "app-password-shut:1:"+by.name, []byte{1}, wait); err == nil && first {
-			result = ErrTooMany
-		}
+	selector := bySelector(tenant, password)
+	tooMany := p.count(ctx, selector)
+	if network, said := byNetwork(tenant, presented); said && p.count(ctx, network) {
+		return ErrWrong // it is not listened to: what it does is no news
 	}
-	return result
+	if !tooMany {
+		return ErrWrong
+	}
+	quiet := span
+	if known {
+		quiet = toldEvery
+	}
+	first, err := p.Cache.Add(ctx, "app-password-told:1:"+selector.name, []byte{1}, quiet)
+	if err != nil || !first || !known {
+		return ErrWrong
+	}
+	return ErrTooMany
+}
+
+// count counts an attempt that failed, and reports whether that were too many.
+func (p *Passwords) count(ctx context.Context, by counter) (tooMany bool) {
+	allowed, wait, err := p.Limits.Allow(ctx, "app-password:1:"+by.name, by.limit, span)
+	if err != nil || allowed {
+		return false
+	}
+	_, _ = p.Cache.Add(ctx, shutKey(by), []byte{1}, wait)
+	return true
 }
 
 // shutOut reports whether too many wrong ones came for this selector or from this network.
-func (p *Passwords) shutOut(ctx context.Context, tenant string, password Password, from string) bool {
-	for _, by := range counters(tenant, password, from) {
-		if _, found, err := p.Cache.Get(ctx, "app-password-shut:1:"+by.name); err == nil && found {
-			return true
-		}
+func (p *Passwords) shutOut(ctx context.Context, tenant string, password Password, presented Presented) bool {
+	by := []counter{bySelector(tenant, password)}
+	if network, said := byNetwork(tenant, presented); said {
+		by = append(by, network)
 	}
-	return false
+	return slices.ContainsFunc(by, func(c counter) bool {
+		_, found, err := p.Cache.Get(ctx, shutKey(c))
+		return err == nil && found
+	})
 }
 
 // counter is what failed attempts are counted by.
@@ -179,12 +213,16 @@ type counter struct {
 	limit int
 }
 
-func counters(tenant string, password Password, from string) []counter {
-	by := []counter{{tenant + ":selector:" + password.Selector(), wrongBySelector}}
-	if network := networkOf(from); network != "" {
-		by = append(by, counter{tenant + ":network:" + network, wrongByNetwork})
-	}
-	return by
+func shutKey(c counter) string { return "app-password-shut:1:" + c.name }
+
+func bySelector(tenant string, password Password) counter {
+	return counter{tenant + ":selector:" + password.Selector(), wrongBySelector}
+}
+
+// byNetwork counts what one server says of one network. It reports false if that said nothing of use.
+func byNetwork(tenant string, presented Presented) (counter, bool) {
+	network := networkOf(presented.From)
+	return counter{tenant + ":network:" + network + ":" + presented.Server, wrongByNetwork}, network != ""
 }
 
 // networkOf is what counts as one address: an IPv4 address, or the /64 that one customer has. What

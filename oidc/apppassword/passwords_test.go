@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"signpost/internal/cache"
@@ -24,7 +25,7 @@ type shelf struct {
 	fails  error
 }
 
-func (s *shelf) KeepAppPassword(_ context.Context, tenant string, k apppassword.Kept) error {
+func (s *shelf) KeepAppPassword(_ context.Context, tenant string, k apppassword.Kept, _ int) error {
 	if s.fails != nil {
 		return s.fails
 	}
@@ -289,6 +290,106 @@ func TestR21LimitByNetwork(t *testing.T) {
 		if err := r.find(t, password, c.elsewhere); err != nil {
 			t.Errorf("%s: from %q: %v, want it good", name, c.elsewhere, err)
 		}
+	}
+}
+
+// TestR21AServerShutsOutNobodyAtAnother: who counts addresses wrongly, or on purpose, does so for itself alone.
+func TestR21AServerShutsOutNobodyAtAnother(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	password := r.make(t)
+	presented := apppassword.Presented{Password: sample, From: "192.0.2.1", Server: "calendar"}
+	for range 101 {
+		if _, err := r.Find(t.Context(), tenant, presented); !errors.Is(err, apppassword.ErrWrong) {
+			t.Fatal(err)
+		}
+	}
+	presented.Password = password
+	if _, err := r.Find(t.Context(), tenant, presented); !errors.Is(err, apppassword.ErrWrong) {
+		t.Errorf("at the server that said so: %v, want ErrWrong", err)
+	}
+	presented.Server = "mail"
+	if _, err := r.Find(t.Context(), tenant, presented); err != nil {
+		t.Errorf("at another server: %v, want it good", err)
+	}
+}
+
+// TestR21StrangersTellNothing: of wrong ones it is told only that they tried a password that is there, once in a while, and
+// not from where nobody is listened to.
+func TestR21StrangersTellNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	first, second := r.make(t), r.make(t)
+	told := func(password, from string, attempts int) (times int) {
+		for range attempts {
+			if errors.Is(r.find(t, password, from), apppassword.ErrTooMany) {
+				times++
+			}
+		}
+		return times
+	}
+	for n := range 30 {
+		if got := told(fmt.Sprintf("%08d%026d", n, n), "", 12); got != 0 {
+			t.Fatalf("of a selector that nobody has it was told %d times", got)
+		}
+	}
+	if got := told(changed(first), "", 40); got != 1 {
+		t.Errorf("of one that somebody has it was told %d times, want once", got)
+	}
+	told(sample, "192.0.2.1", 101)
+	if got := told(changed(second), "192.0.2.1", 40); got != 0 {
+		t.Errorf("from a network that is shut out it was told %d times", got)
+	}
+	if got := told(changed(second), "192.0.2.2", 1); got != 1 {
+		t.Errorf("from another network it was told %d times, want once", got)
+	}
+}
+
+// TestR21ToldOnceAnHour of each password, however often too many come.
+func TestR21ToldOnceAnHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		password := r.make(t)
+		told := 0
+		for range 59 {
+			for range 20 {
+				if errors.Is(r.find(t, changed(password), ""), apppassword.ErrTooMany) {
+					told++
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		if told != 1 {
+			t.Errorf("in an hour it was told %d times, want once", told)
+		}
+		time.Sleep(2 * time.Minute)
+		for range 20 {
+			if errors.Is(r.find(t, changed(password), ""), apppassword.ErrTooMany) {
+				told++
+			}
+		}
+		if told != 2 {
+			t.Errorf("an hour later it was told %d times in all, want twice", told)
+		}
+	})
+}
+
+// TestR21RightWithAWrongNameIsAWrongOne for the limit.
+func TestR21RightWithAWrongNameIsAWrongOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	password := r.make(t)
+	for n := range 11 {
+		if err := r.find(t, password, ""); err != nil {
+			t.Fatalf("after %d with a wrong name: %v", n, err)
+		}
+		if err := r.Wrong(t.Context(), tenant, apppassword.Presented{Password: password}); errors.Is(err, apppassword.ErrTooMany) != (n == 10) {
+			t.Errorf("wrong name %d: %v, want that the eleventh is too many", n+1, err)
+		}
+	}
+	if err := r.find(t, password, ""); !errors.Is(err, apppassword.ErrWrong) {
+		t.Errorf("after eleven with a wrong name: %v, want ErrWrong", err)
 	}
 }
 

@@ -51,7 +51,7 @@ func (g Grant) presented(ctx context.Context, t issuer.TokenRequest, token strin
 	claims, err := g.Issuer.VerifyToken(ctx, t.Realm, token)
 	switch {
 	case errors.Is(err, keys.ErrExpired):
-		return policy.Request{}, oidc.E(oidc.CodeInvalidRequest, "the subject token has expired; refresh it")
+		return policy.Request{}, g.refused(ctx, t, token, claims, policy.RuleExpired, oidc.E(oidc.CodeInvalidRequest, "the subject token has expired; refresh it"))
 	case errors.Is(err, keys.ErrInvalid):
 		return policy.Request{}, notOurs()
 	case err != nil:
@@ -59,7 +59,7 @@ func (g Grant) presented(ctx context.Context, t issuer.TokenRequest, token strin
 	}
 	account, grant, err := g.Issuer.Holder(ctx, t.Realm, claims)
 	if errors.Is(err, issuer.ErrNotFound) {
-		return policy.Request{}, notOurs()
+		return policy.Request{}, g.refused(ctx, t, token, claims, policy.RuleGrant, notOurs())
 	}
 	if err != nil {
 		return policy.Request{}, err
@@ -72,6 +72,15 @@ func (g Grant) presented(ctx context.Context, t issuer.TokenRequest, token strin
 		return policy.Request{}, notOurs()
 	}
 	return request, nil
+}
+
+// refused records that a genuine subject token was refused before the policy had anything to judge,
+// under the client that asks, and returns why.
+func (g Grant) refused(ctx context.Context, t issuer.TokenRequest, token string, c oidc.Claims, rule string, why error) error {
+	if err := g.Issuer.RecordRefusal(ctx, t.Realm, token, issuer.Refuse(c.Subject, t.Client.ID, c.GrantID, rule, why)); err != nil {
+		return err
+	}
+	return why
 }
 
 // notOurs is said of every subject token that this issuer cannot vouch for.

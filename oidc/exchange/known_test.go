@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"signpost/directory"
 	"signpost/internal/audit"
 	"signpost/oidc"
 	"signpost/oidc/issuer"
@@ -350,4 +351,19 @@ func TestR26EndOfAnotherProcess(t *testing.T) {
 	r.now = r.now.Add(maxStale)
 	r.answers(t, "without a database", form(ended.AccessToken, nil), oidc.CodeInvalidRequest)
 	r.answers(t, "without a database", form(living.AccessToken, nil), "")
+}
+
+// TestR26DeclarationsCountForKnownGrants: what was joined of a grant for its last request is
+// joined anew when something else is declared.
+func TestR26DeclarationsCountForKnownGrants(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	known := r.signedIn(t, r.realm, all)
+	r.answers(t, "as declared", form(known.AccessToken, nil), "")
+	r.answers(t, "once more", form(known.AccessToken, nil), "")
+	before := r.realm
+	r.realm = changed(before, "imap", func(s *directory.Service) { s.DPoP = directory.DPoPRequires; s.Profile = oidc.ProfileRFC9068 })
+	r.answers(t, "for bound tokens alone", form(known.AccessToken, nil), oidc.CodeInvalidDPoPProof)
+	r.realm = before
+	r.answers(t, "as before", form(known.AccessToken, nil), "")
 }

@@ -50,6 +50,18 @@ type Session struct {
 
 	// AuthTime is when the person signed in, as far as anybody knows.
 	AuthTime time.Time `json:"auth_time"`
+
+	// Renewed is when the person ended everything from this session, and every other one with it; zero if they
+	// did not.
+	Renewed time.Time `json:"renewed,omitzero"`
+}
+
+// since is from when on a session counts: who ends everything of the person later ends it too.
+func (s Session) since() time.Time {
+	if s.Renewed.After(s.StartedAt) {
+		return s.Renewed
+	}
+	return s.StartedAt
 }
 
 // openSession ends a sign-in to the person's own page. The secret is a new one, whatever
@@ -62,18 +74,26 @@ func (i *Issuer) openSession(ctx context.Context, r *directory.Realm, s SignIn, 
 	if err := i.settle(ctx, r, Consent{Request: s.Request}); err != nil {
 		return Next{}, err
 	}
-	value := secret("sps_")
 	now := i.Now()
-	session := Session{
+	value, err := i.keepSession(ctx, r, Session{
 		Account: account.ID, Provider: s.Provider, Issuer: s.Issuer, Form: secret(""), StartedAt: now, AuthTime: signedInAt(p.AuthTime, now),
-	}
-	if err := i.seen(ctx, r, value); err != nil {
+	})
+	if err != nil {
 		return Next{}, err
 	}
-	if err := put(ctx, i.Cache, cacheKey("session", r.Name, value), session, sessionTTL); err != nil {
-		return Next{}, busy("keep session", err)
-	}
 	return Next{Session: value}, nil
+}
+
+// keepSession keeps a session under a new secret, and returns that.
+func (i *Issuer) keepSession(ctx context.Context, r *directory.Realm, s Session) (value string, err error) {
+	value = secret("sps_")
+	if err := i.seen(ctx, r, value); err != nil {
+		return "", err
+	}
+	if err := put(ctx, i.Cache, cacheKey("session", r.Name, value), s, sessionTTL); err != nil {
+		return "", busy("keep session", err)
+	}
+	return value, nil
 }
 
 // seen notes that a session is in use.
@@ -127,7 +147,8 @@ type Visitor struct {
 
 	SignedInAt time.Time // as far as anybody knows
 
-	secret string // of the session
+	secret  string // of the session
+	session Session
 }
 
 // Sent reports whether a form came from a page of this session.
@@ -136,7 +157,8 @@ func (v Visitor) Sent(form string) bool {
 }
 
 // Visitor returns who is signed in with a session's secret, and notes the visit.
-// ErrNoSession, also when the identity provider does not speak for the account any more.
+// ErrNoSession, also when the identity provider does not speak for the account any more, or when everything of
+// the person was ended since the session began.
 func (i *Issuer) Visitor(ctx context.Context, r *directory.Realm, value string) (Visitor, error) {
 	if value == "" {
 		return Visitor{}, ErrNoSession
@@ -154,13 +176,15 @@ func (i *Issuer) Visitor(ctx context.Context, r *directory.Realm, value string) 
 	}
 	p, err := Provider(r, s.Provider)
 	standing := StandingOf(r, account)
-	if err != nil || p.Issuer != s.Issuer || account.UpstreamIssuer != s.Issuer || !standing.Vouched {
+	if err != nil || p.Issuer != s.Issuer || account.UpstreamIssuer != s.Issuer || !standing.Vouched || account.EndedSince(s.since()) {
 		return Visitor{}, ErrNoSession
 	}
 	if err := i.seen(ctx, r, value); err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Account: account, Address: standing.Address, Provider: p, Form: s.Form, SignedInAt: s.AuthTime, secret: value}, nil
+	return Visitor{
+		Account: account, Address: standing.Address, Provider: p, Form: s.Form, SignedInAt: s.AuthTime, secret: value, session: s,
+	}, nil
 }
 
 // Held is a grant that lives, with its program: the zero Client if that is switched off
@@ -222,7 +246,11 @@ func (i *Issuer) EndHeld(ctx context.Context, r *directory.Realm, v Visitor, gra
 	// Who hangs up wanted it ended all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 	defer cancel()
-	g, err := i.Store.Grant(ctx, r.Name, grantID)
+	var g Grant
+	err := ErrNotFound
+	if isShortID(grantID) {
+		g, err = i.Store.Grant(ctx, r.Name, grantID)
+	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return busy("load grant", err)
 	}
@@ -242,21 +270,19 @@ func (i *Issuer) EndHeld(ctx context.Context, r *directory.Realm, v Visitor, gra
 	return nil
 }
 
-// EndAllHeld ends every grant of the person with everything made from them, and their app passwords.
-func (i *Issuer) EndAllHeld(ctx context.Context, r *directory.Realm, v Visitor) error {
+// EndAllHeld ends every grant of the person with everything made from them, their app passwords, their sessions
+// at this page, and what they allowed that no program has redeemed yet. It returns the secret of the session
+// with which they go on here; empty if they have to sign in again.
+func (i *Issuer) EndAllHeld(ctx context.Context, r *directory.Realm, v Visitor) (session string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 	defer cancel()
 	if err := i.forgetConsent(ctx, r, v.Account.ID, ""); err != nil {
-		return err
+		return "", err
 	}
 	now := i.Now()
-	passwords, err := i.endAppPasswords(ctx, r, v, now)
-	if err != nil {
-		return err
-	}
 	ended, err := i.Store.EndGrants(ctx, r.Name, v.Account.ID, "", reasonPerson, now)
 	if err != nil && !errors.Is(err, ErrNotFound) { // its tenant was removed, and the account with it
-		return busy("end grants", err)
+		return "", busy("end grants", err)
 	}
 	if ended > 0 {
 		i.Known.changedAccount(r.Name, v.Account.ID)
@@ -264,11 +290,22 @@ func (i *Issuer) EndAllHeld(ctx context.Context, r *directory.Realm, v Visitor) 
 			At: now, Kind: audit.KindGrantEnded, Tenant: r.Name, Account: v.Account.ID, Rule: reasonPerson, Outcome: audit.Allowed,
 		})
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
+	// After the end of all: from then on no session that began before it makes another.
+	passwords, err := i.endAppPasswords(ctx, r, v, now)
+	if err != nil {
+		return "", err
+	}
+	// A session of its own, with a new secret: whoever else had the old one has nothing now.
+	renewed := v.session
+	renewed.Renewed = now.Add(time.Millisecond) // which is all that what is stored tells from now
+	if v.secret, err = i.keepSession(ctx, r, renewed); err != nil {
+		return "", nil // all has ended as was asked, and signing in again is all that is left to do
+	}
 	i.tellEnded(ctx, r, v, Ended{All: ended > 0 || passwords})
-	return nil
+	return v.secret, nil
 }
 
 // forgetConsent drops what a person allowed a client or, with an empty clientID, all, so that it

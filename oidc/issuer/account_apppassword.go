@@ -12,15 +12,14 @@ import (
 	"signpost/oidc/policy"
 )
 
-// freshFor is how long after signing in to their own page a person may make app passwords (R21).
-const freshFor = 10 * time.Minute
-
 // Refusals of an app password that a person can do something about.
 var (
 	// ErrStale means that they signed in to their own page too long ago. Ask them to sign in again.
 	ErrStale = errors.New("issuer: signed in too long ago for an app password")
 	// ErrLogins means that they have different login names at the services. Ask them to choose fewer.
 	ErrLogins = errors.New("issuer: an app password is for one login name")
+	// ErrRepeated means that the form came before and a password was made. Say so: they may not have seen it.
+	ErrRepeated = errors.New("issuer: this form has made an app password already")
 )
 
 // SignInAgain is what asks a person to sign in to their own page anew, whoever is signed in at the
@@ -40,6 +39,7 @@ type Wallet struct {
 	Living []apppassword.Kept // newest first
 	Offers []Offer            // none if no service of theirs takes app passwords
 	Fresh  bool               // they signed in lately enough to make one
+	Once   string             // to come back with the form that makes one
 }
 
 // Wallet returns a person's app passwords and what new ones may be for.
@@ -51,6 +51,7 @@ func (i *Issuer) Wallet(ctx context.Context, r *directory.Realm, v Visitor) (Wal
 	w := Wallet{
 		Living: slices.DeleteFunc(living, func(k apppassword.Kept) bool { return !k.Lives() }),
 		Fresh:  i.fresh(v),
+		Once:   secret(""),
 	}
 	request, err := i.pageRequest(r, v)
 	if err != nil {
@@ -69,7 +70,7 @@ func (i *Issuer) Wallet(ctx context.Context, r *directory.Realm, v Visitor) (Wal
 
 // fresh reports whether somebody signed in lately enough for a lasting password: a browser that was
 // left open makes none.
-func (i *Issuer) fresh(v Visitor) bool { return i.Now().Sub(v.SignedInAt) <= freshFor }
+func (i *Issuer) fresh(v Visitor) bool { return policy.SignedInLately(v.SignedInAt, i.Now()) }
 
 // titles are those of the services that an audience stands for.
 func titles(r *directory.Realm, audience string) (titles []string) {
@@ -104,26 +105,57 @@ func (i *Issuer) pageRequest(r *directory.Realm, v Visitor) (policy.Request, err
 	return request, nil
 }
 
-// NewAppPassword makes an app password for a person at their own page. ErrStale, ErrLogins;
-// other refusals are *oidc.Error, and so is temporarily_unavailable.
-func (i *Issuer) NewAppPassword(ctx context.Context, r *directory.Realm, v Visitor, audiences []string, label string) (password, username string, err error) {
+// Order is a form that asks for an app password.
+type Order struct {
+	Audiences []string // of the services that it shall open
+	Label     string
+	Once      string // of the Wallet that the form showed
+}
+
+// NewAppPassword makes an app password for a person at their own page. ErrStale, ErrLogins, ErrRepeated;
+// ErrNoSession if everything of theirs was ended meanwhile. Other refusals are *oidc.Error, and so is
+// temporarily_unavailable.
+func (i *Issuer) NewAppPassword(ctx context.Context, r *directory.Realm, v Visitor, o Order) (Made, error) {
+	// Who hangs up leaves nothing half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
+	defer cancel()
 	if !i.fresh(v) {
-		return "", "", i.refuseAppPassword(ctx, r, v, policy.RuleFresh, ErrStale)
+		return Made{}, i.refuseAppPassword(ctx, r, v, policy.RuleFresh, ErrStale)
 	}
 	request, err := i.pageRequest(r, v)
 	if err != nil {
-		return "", "", err
+		return Made{}, err
 	}
-	request.Targets = audiences
+	request.Targets = o.Audiences
 	d := policy.Decide(request)
 	if d.Rule == policy.RuleLogin {
-		return "", "", i.refuseAppPassword(ctx, r, v, d.Rule, ErrLogins)
+		return Made{}, i.refuseAppPassword(ctx, r, v, d.Rule, ErrLogins)
 	}
 	if !d.Allowed() {
-		return "", "", i.refuseAppPassword(ctx, r, v, d.Rule, d.Refusal)
+		return Made{}, i.refuseAppPassword(ctx, r, v, d.Rule, d.Refusal)
 	}
-	password, err = i.MakeAppPassword(ctx, r, d, label)
-	return password, d.Claims.Username, err
+	return i.makeOnce(ctx, r, v, d, o)
+}
+
+// makeOnce makes an app password, unless this form has made one: a page that is loaded again, or a button that is
+// pressed twice, sends it anew.
+func (i *Issuer) makeOnce(ctx context.Context, r *directory.Realm, v Visitor, d policy.Decision, o Order) (Made, error) {
+	key := cacheKey("session-made", r.Name, v.secret+" "+o.Once)
+	first, err := i.Cache.Add(ctx, key, []byte{1}, sessionTTL)
+	if err != nil {
+		return Made{}, busy("look whether the form came before", err)
+	}
+	if !first {
+		return Made{}, ErrRepeated
+	}
+	made, err := i.makeAppPassword(ctx, r, d, o.Label, v.session.since())
+	if err != nil {
+		_ = i.Cache.Delete(ctx, key) // it has made none
+	}
+	if errors.Is(err, apppassword.ErrEnded) || errors.Is(err, apppassword.ErrNotFound) {
+		return Made{}, ErrNoSession
+	}
+	return made, err
 }
 
 // refuseAppPassword records that a person got none and returns why.
@@ -145,9 +177,12 @@ func (i *Issuer) EndAppPassword(ctx context.Context, r *directory.Realm, v Visit
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 	defer cancel()
 	now := i.Now()
-	ended, err := i.AppPasswords.Store.EndAppPassword(ctx, r.Name, v.Account.ID, id, reasonPerson, now)
-	if err != nil {
-		return busy("end app password", err)
+	ended := false
+	if isShortID(id) {
+		var err error
+		if ended, err = i.AppPasswords.Store.EndAppPassword(ctx, r.Name, v.Account.ID, id, reasonPerson, now); err != nil {
+			return busy("end app password", err)
+		}
 	}
 	if !ended {
 		i.tellEnded(ctx, r, v, Ended{})

@@ -17,41 +17,60 @@ import (
 	"signpost/scopes"
 )
 
-// Bounds of app passwords.
-const (
-	maxAppPasswords = 100 // of one person
-	maxLabel        = 64  // characters
-)
+// maxLabel bounds the name of an app password, in characters.
+const maxLabel = 64
+
+// reasonUnrecorded is why an app password ended that nobody was told, as the record could not be kept.
+const reasonUnrecorded = "unrecorded"
 
 // MakeAppPassword makes the app password that the policy allowed, under a name that the person or the
 // program gives it, and returns it: it is shown once and cannot be read again. Failures are
-// *oidc.Error: invalid_request if the person has too many, temporarily_unavailable.
+// *oidc.Error: invalid_request if the person has too many or the sign-in ended meanwhile,
+// temporarily_unavailable.
 func (i *Issuer) MakeAppPassword(ctx context.Context, r *directory.Realm, d policy.Decision, label string) (password string, err error) {
+	made, err := i.makeAppPassword(ctx, r, d, label, time.Time{})
+	return made.Password, err
+}
+
+// Made is a new app password.
+type Made struct {
+	Password string           // for the person, once
+	Kept     apppassword.Kept // what it is for
+}
+
+// makeAppPassword makes what the policy allowed. At the person's own page allowedAt is when their session began.
+func (i *Issuer) makeAppPassword(ctx context.Context, r *directory.Realm, d policy.Decision, label string, allowedAt time.Time) (Made, error) {
 	if !d.Allowed() || d.Claims.Subject == "" || len(d.Claims.Audience) == 0 {
-		return "", errors.New("issuer: make app password: the policy did not allow one")
-	}
-	living, err := i.AppPasswords.Store.AppPasswords(ctx, r.Name, d.Claims.Subject)
-	if err != nil {
-		return "", busy("count app passwords", err)
-	}
-	if len(living) >= maxAppPasswords {
-		return "", oidc.E(oidc.CodeInvalidRequest, "this person has too many app passwords; end some of them")
+		return Made{}, errors.New("issuer: make app password: the policy did not allow one")
 	}
 	kept := apppassword.Kept{
 		ID: shortID(), AccountID: d.Claims.Subject, GrantID: d.Claims.GrantID, ClientID: d.Claims.ClientID, Label: cleanLabel(label),
-		Username: d.Claims.Username, Audiences: d.Claims.Audience, Scopes: d.Claims.Scope, CreatedAt: i.Now(),
+		Username: d.Claims.Username, Audiences: d.Claims.Audience, Scopes: d.Claims.Scope, CreatedAt: i.Now(), AllowedAt: allowedAt,
 	}
 	if kept.GrantID == policy.AccountPage {
 		kept.GrantID = ""
 	}
+	password, err := i.AppPasswords.Make(ctx, r.Name, kept)
+	switch {
+	case errors.Is(err, apppassword.ErrFull):
+		return Made{}, oidc.E(oidc.CodeInvalidRequest, "this person has too many app passwords; end some of them")
+	case errors.Is(err, apppassword.ErrEnded), errors.Is(err, apppassword.ErrNotFound):
+		return Made{}, oidc.E(oidc.CodeInvalidRequest, "the sign-in has ended; sign in again").Because(err)
+	case err != nil:
+		return Made{}, busy("make app password", err)
+	}
 	if err := i.record(ctx, appPasswordEvent(r, kept, "made", kept.CreatedAt)); err != nil {
-		return "", err
+		return Made{}, errors.Join(err, i.takeBack(ctx, r, kept))
 	}
-	made, err := i.AppPasswords.Make(ctx, r.Name, kept)
-	if err != nil {
-		return "", busy("make app password", err)
+	return Made{Password: password.Reveal(), Kept: kept}, nil
+}
+
+// takeBack ends an app password that nobody was told.
+func (i *Issuer) takeBack(ctx context.Context, r *directory.Realm, k apppassword.Kept) error {
+	if _, err := i.AppPasswords.Store.EndAppPassword(ctx, r.Name, k.AccountID, k.ID, reasonUnrecorded, i.Now()); err != nil {
+		return fmt.Errorf("take back app password %s: %w", k.ID, err)
 	}
-	return made.Reveal(), nil
+	return nil
 }
 
 func appPasswordEvent(r *directory.Realm, k apppassword.Kept, rule string, at time.Time) audit.Event {
@@ -98,7 +117,7 @@ func (i *Issuer) AppPasswordCheck(ctx context.Context, r *directory.Realm, call 
 // names in lower case before it asks, it does not tell A from a. remote is the network address of the person's program, or empty.
 // Failures are *oidc.Error: temporarily_unavailable.
 func (i *Issuer) CheckAppPassword(ctx context.Context, r *directory.Realm, server directory.ResourceServer, username, password, remote string) (Introspection, error) {
-	presented := apppassword.Presented{Password: password, From: remote}
+	presented := apppassword.Presented{Password: password, From: remote, Server: server.Name}
 	kept, d, err := i.appPassword(ctx, r, server, presented)
 	if err != nil {
 		return nil, err
@@ -131,7 +150,7 @@ func lowerASCII(name string) string {
 // appPasswordWorth is the answer to a server that asks about an app password as if it were a
 // token. It does not say when it ends, because it does not.
 func (i *Issuer) appPasswordWorth(ctx context.Context, r *directory.Realm, server directory.ResourceServer, presented string) (Introspection, error) {
-	kept, d, err := i.appPassword(ctx, r, server, apppassword.Presented{Password: presented})
+	kept, d, err := i.appPassword(ctx, r, server, apppassword.Presented{Password: presented, Server: server.Name})
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +195,7 @@ func (i *Issuer) appPassword(ctx context.Context, r *directory.Realm, server dir
 	return kept, policy.AliveAppPassword(request), nil
 }
 
-// recordTooMany records that wrong passwords became too many, and where they were tried.
+// recordTooMany records that wrong passwords became too many for one that somebody has, and where they were tried.
 func (i *Issuer) recordTooMany(ctx context.Context, r *directory.Realm, server directory.ResourceServer, wrong error) error {
 	if !errors.Is(wrong, apppassword.ErrTooMany) {
 		return nil

@@ -47,7 +47,7 @@ func (g codeGrant) Basis(ctx context.Context, t TokenRequest) (Basis, error) {
 		return Basis{}, refusal("load account", err)
 	}
 	return g.grantBasis(t, grantMade{
-		Way: policy.Code, Ask: c.Ask, Account: account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+		Way: policy.Code, Ask: c.Ask, Account: account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR, AllowedAt: c.AllowedAt,
 		Presented: presented, CacheKey: key,
 	})
 }

@@ -60,6 +60,14 @@ type code struct {
 	AuthTime time.Time `json:"auth_time,omitzero"`
 	ACR      string    `json:"acr,omitempty"`
 	AMR      []string  `json:"amr,omitempty"`
+
+	AllowedAt time.Time `json:"allowed_at,omitzero"` // when the person came to allow it
+}
+
+// code is what the person allows by a yes. It counts from when they came, not from the yes: who ends everything
+// ends what waits on a page as well.
+func (c Consent) code() code {
+	return code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR, AllowedAt: c.CreatedAt}
 }
 
 // Answer takes the person's yes or no and returns where the browser goes: to the
@@ -78,6 +86,9 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 		return "", err
 	}
 	if _, err := Provider(r, c.Provider); err != nil {
+		return "", err
+	}
+	if err := i.mayAnswer(ctx, r, c); err != nil {
 		return "", err
 	}
 	value, found, err = i.Cache.Take(ctx, key)
@@ -110,6 +121,20 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 		return "", err
 	}
 	return i.issueCode(ctx, r, c)
+}
+
+// mayAnswer returns ErrGone if the account is gone, or if everything of it was ended since the person came.
+func (i *Issuer) mayAnswer(ctx context.Context, r *directory.Realm, c Consent) error {
+	account, err := i.Store.Account(ctx, r.Name, c.Account)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ErrGone
+	case err != nil:
+		return busy("load account of consent", err)
+	case account.EndedSince(c.CreatedAt):
+		return ErrGone
+	}
+	return nil
 }
 
 // allowAgain answers with what the person allowed earlier, without asking (R12).
@@ -158,8 +183,7 @@ func (i *Issuer) consentEvent(r *directory.Realm, c Consent) audit.Event {
 // issueCode keeps what was allowed under a new code and returns the client's answer.
 func (i *Issuer) issueCode(ctx context.Context, r *directory.Realm, c Consent) (location string, err error) {
 	value := secret("spc_")
-	meaning := code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR}
-	if err := put(ctx, i.Cache, cacheKey("code", r.Name, value), meaning, CodeTTL); err != nil {
+	if err := put(ctx, i.Cache, cacheKey("code", r.Name, value), c.code(), CodeTTL); err != nil {
 		return "", busy("keep code", err)
 	}
 	return c.Ask.answer(r.Issuer, url.Values{"code": {value}}), nil

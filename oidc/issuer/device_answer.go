@@ -273,7 +273,7 @@ func (i *Issuer) answerDevice(ctx context.Context, r *directory.Realm, c Consent
 	}
 	answer := deviceAnswer{Allowed: allow}
 	if allow {
-		answer.Code = code{Ask: c.Ask, Account: c.Account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR}
+		answer.Code = c.code()
 	}
 	first, err := i.decide(ctx, r, d, answer)
 	switch {

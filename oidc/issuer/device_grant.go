@@ -86,7 +86,7 @@ func (g deviceGrant) redeem(ctx context.Context, t TokenRequest, c code, present
 	}
 	name := deviceName(presented)
 	b, err := g.grantBasis(t, grantMade{
-		Way: policy.Device, Ask: c.Ask, Account: account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+		Way: policy.Device, Ask: c.Ask, Account: account, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR, AllowedAt: c.AllowedAt,
 		Presented: presented, CacheKey: deviceKey("device-answer", t.Realm.Name, name),
 	})
 	if err != nil {

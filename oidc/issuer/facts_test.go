@@ -25,6 +25,7 @@ func conditional(t testing.TB) *directory.Realm {
         - {id: desk, name: Desk, redirect_uris: ["http://127.0.0.1/cb"], dpop_bound_access_tokens: true, condition: 'client.kind == "fixed"'}
     broad_token: opaque
     identity_providers:`, 1)
+	text = strings.Replace(text, "address_trust: email_verified}", "address_trust: email_verified, keep_claims: [groups]}", 1)
 	text = strings.Replace(text, `"urn:ietf:params:oauth:scope:mail"], in_broad: false}`, `"urn:ietf:params:oauth:scope:mail"], in_broad: false, app_passwords: true, condition: 'claims.acr == "gold"'}`, 1)
 	tenants, err := directory.Parse("tenants.yaml", []byte(text), os.LookupEnv, os.ReadFile)
 	if err != nil {

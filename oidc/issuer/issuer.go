@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"signpost/internal/audit"
@@ -93,6 +94,10 @@ func shortID() string {
 	_, _ = rand.Read(b[:]) // never fails, see secret
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
+
+// isShortID reports whether something looks like what shortID returns. What does not is nobody's, and not
+// for a database to read: PostgreSQL takes no text that is not UTF-8.
+func isShortID(s string) bool { return len(s) == 11 && strings.Trim(s, base64url) == "" }
 
 // subjectID returns 128 random bits in 22 characters.
 func subjectID() string {

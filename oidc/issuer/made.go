@@ -24,6 +24,8 @@ type grantMade struct {
 	ACR      string     // as the identity provider gave it
 	AMR      []string   // as the identity provider gave it
 
+	AllowedAt time.Time // when the person came to allow it
+
 	Presented string // the code itself: its SHA-256 is the grant's OriginHash, so that SQL refuses it a second time (R19)
 	CacheKey  string // where the code is kept in Cache, to make room when it is redeemed
 }
@@ -35,7 +37,7 @@ func (i *Issuer) grantBasis(t TokenRequest, m grantMade) (Basis, error) {
 	grant := Grant{
 		ID: shortID(), AccountID: m.Account.ID, ClientID: t.Client.ID, Scopes: m.Ask.Scope, Resources: m.Ask.Resources,
 		OriginHash: digest(m.Presented), CreatedAt: now, LastUsedAt: now,
-		AuthTime: m.AuthTime, ACR: m.ACR, AMR: m.AMR, Registration: t.Client.Registration,
+		AuthTime: m.AuthTime, ACR: m.ACR, AMR: m.AMR, AllowedAt: m.AllowedAt, Registration: t.Client.Registration,
 	}
 	// Who has credentials shows them at every refresh; for others the key stands in (RFC 9449, section 5).
 	if !t.Client.Confidential() {

@@ -23,7 +23,8 @@ var (
 	// ErrReused means that a refresh token came back after its successor was
 	// used, too late or too often; its grant has been ended (R18). Answer invalid_grant.
 	ErrReused = errors.New("issuer: refresh token was used before")
-	// ErrEnded means that the grant has ended. Answer invalid_grant.
+	// ErrEnded means that the grant has ended, or that everything of the person was ended after they
+	// allowed it. Answer invalid_grant.
 	ErrEnded = errors.New("issuer: grant has ended")
 )
 
@@ -36,11 +37,21 @@ type Account struct {
 	Addresses       []string       // primary first
 	Login           string         // login name at the identity provider; may be empty
 	Name            string         // display name; may be empty
-	Claims          map[string]any // those of the last sign-in that the tenant keeps for its conditions, as JSON has them
+	Claims          map[string]any // of the last sign-in, for conditions: see oidc.Person
 	CreatedAt       time.Time
 	LastSignInAt    time.Time
 
+	// EndedBefore is when everything of the person was ended last; zero if it never was. Only the
+	// Store sets it.
+	EndedBefore time.Time
+
 	joined *joined // what Known's readers have made of it; nil elsewhere
+}
+
+// EndedSince reports whether everything of the person was ended at a moment or after it, so that what
+// they began then counts no more. What is stored has whole milliseconds.
+func (a Account) EndedSince(moment time.Time) bool {
+	return !a.EndedBefore.IsZero() && !moment.Truncate(time.Millisecond).After(a.EndedBefore)
 }
 
 // Grant is one person's sign-in with one client. Ending it ends everything made from it.
@@ -60,6 +71,10 @@ type Grant struct {
 	ACR      string    // as the identity provider gave it
 	AMR      []string  // as the identity provider gave it
 	Key      string    // thumbprint of the DPoP key its refresh tokens are bound to; empty for none
+
+	// AllowedAt is when the person came from the identity provider to allow it. Only CreateGrant looks
+	// at it.
+	AllowedAt time.Time
 
 	// Registration is what a registered client's id says, to be kept with the first
 	// grant (R14); nil for others. Only CreateGrant looks at it.
@@ -118,7 +133,8 @@ type Store interface {
 
 	// CreateGrant writes a grant and, unless refresh is nil, the first refresh token
 	// (its hash), in one transaction. With g.Registration it keeps that too, under
-	// SHA-256 of g.ClientID, unless there is one already. If OriginHash is known already, the grant
+	// SHA-256 of g.ClientID, unless there is one already. ErrEnded if everything of the account was
+	// ended since g.AllowedAt: then nothing is written. If OriginHash is known already, the grant
 	// that it made is ended with reason "replay" and ErrReplayed is returned.
 	CreateGrant(ctx context.Context, tenant string, g Grant, refresh []byte) error
 	// EndReplayed ends the grant that the code with this hash made at since or later,
@@ -129,10 +145,13 @@ type Store interface {
 	Grant(ctx context.Context, tenant, id string) (Grant, error)
 	// Grants returns an account's grants that live, newest first.
 	Grants(ctx context.Context, tenant, accountID string) ([]Grant, error)
-	// EndGrant ends a grant; ending an ended one changes nothing. ErrNotFound if there is none.
+	// EndGrant ends a grant; ending an ended one changes nothing. ErrNotFound if there is none. App
+	// passwords that were made from it end with it unless apppassword.OutlivesGrant says
+	// otherwise of the reason, as everywhere where a grant ends.
 	EndGrant(ctx context.Context, tenant, id, reason string, now time.Time) error
 	// EndGrants ends an account's grants that live, those of one client or, with an empty
-	// clientID, of all, and returns how many there were. The feed tells of them
+	// clientID, of all, and returns how many there were. The end of all is kept with the account: what
+	// the person began before makes no grants and no app passwords after it. The feed tells of them
 	// together. ErrNotFound if there is no such account.
 	EndGrants(ctx context.Context, tenant, accountID, clientID, reason string, now time.Time) (ended int, err error)
 

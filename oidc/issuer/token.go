@@ -301,7 +301,7 @@ func target(r policy.Request, d policy.Decision) string {
 	if len(r.Targets) != 1 {
 		return ""
 	}
-	s, _ := policy.Resolve(r.Services, r.Targets[0])
+	s, _ := r.Resolve(r.Targets[0])
 	return s.Audience
 }
 

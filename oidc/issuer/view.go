@@ -27,12 +27,23 @@ func (b Bearer) View(r *directory.Realm) View {
 	v := View{
 		realm: r, holder: b.Standing.Holder, addresses: strings.Join(b.Standing.Addresses, "\n"), name: b.Account.Name, scope: b.Scope.String(),
 	}
+	without := policy.Without(&b.Request)
+	if len(without) == 0 {
+		return v
+	}
+	var lines strings.Builder
 	for _, s := range r.Services {
-		if !policy.Has(&b.Request, s.Audience) {
-			v.without += s.ID + "\n"
+		if without[s.Audience] {
+			lines.WriteString(s.ID + "\n")
 		}
 	}
+	v.without = lines.String()
 	return v
+}
+
+// Size returns how many bytes the texts of a view have.
+func (v View) Size() int {
+	return len(v.holder.Subject) + len(v.holder.Address) + len(v.holder.Login) + len(v.addresses) + len(v.name) + len(v.scope) + len(v.without)
 }
 
 // Document writes the configuration.

@@ -51,6 +51,7 @@ type idBody struct {
 	GrantID       json.RawMessage `json:"grant,omitempty"`
 	Confirmation  json.RawMessage `json:"cnf,omitempty"`
 	Introspection json.RawMessage `json:"token_introspection,omitempty"`
+	NotBefore     json.RawMessage `json:"nbf,omitempty"`
 }
 
 // SignID writes an ID token of a tenant by one of its keys for ID tokens. ErrNoKey if
@@ -104,5 +105,5 @@ func (k *Keys) VerifyHint(tenant, issuer, token string) (Hint, error) {
 func (b *idBody) good(issuer string) bool {
 	return b.Issuer == issuer && b.Subject != "" && len(b.Audience) == 1 && b.Audience[0] != "" &&
 		b.ExpiresAt != 0 && b.IssuedAt != 0 &&
-		b.ID == nil && b.Scope == nil && b.Client == nil && b.GrantID == nil && b.Confirmation == nil && b.Introspection == nil
+		b.ID == nil && b.Scope == nil && b.Client == nil && b.GrantID == nil && b.Confirmation == nil && b.Introspection == nil && b.NotBefore == nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"signpost/oidc"
@@ -85,12 +84,7 @@ func unfit(p oidc.Profile, c oidc.Claims) string {
 
 // reserved reports whether a claim has a meaning of its own, however it is spelt: there the login
 // name would be taken for another thing, or the token for another kind (R7).
-func reserved(claim string) bool {
-	return slices.ContainsFunc([]string{
-		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "scope", "client_id", "azp", "grant", "preferred_username", "cnf",
-		"nonce", "at_hash", "auth_time", "acr", "amr", "token_introspection", "events",
-	}, func(own string) bool { return strings.EqualFold(own, claim) })
-}
+func reserved(claim string) bool { return meant(claimMembers[:], claim) }
 
 // lineOf returns the line that signs for a profile: Cyrus has the key for the audience.
 func lineOf(p oidc.Profile, algorithm string, c oidc.Claims) Line {
@@ -150,6 +144,7 @@ type accessBody struct {
 	Audience  audience `json:"aud"`
 	ExpiresAt int64    `json:"exp"`
 	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
 	ID        string   `json:"jti"`
 	Scope     string   `json:"scope"`
 	ClientID  string   `json:"client_id"`
@@ -167,6 +162,7 @@ type accessBody struct {
 // good reports whether the claims are an access token's, and all that it must have are there.
 func (b *accessBody) good(issuer string) bool {
 	return b.Issuer == issuer && b.Subject != "" && b.ID != "" && b.ExpiresAt != 0 && len(b.Audience) > 0 &&
+		!slices.Contains(b.Audience, "") &&
 		(b.Confirmation == nil || b.Confirmation.Thumbprint != "") &&
 		b.Nonce == nil && b.AccessTokenHash == nil && b.Introspection == nil
 }

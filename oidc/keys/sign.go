@@ -21,6 +21,10 @@ type header struct {
 	Type      string `json:"typ"`
 	Algorithm string `json:"alg"`
 	KeyID     string `json:"kid,omitempty"`
+
+	// Critical names what whoever reads the token must understand. We sign nothing of the
+	// kind and understand none (RFC 7515, section 4.1.11).
+	Critical json.RawMessage `json:"crit,omitempty"`
 }
 
 // headers returns the encoded headers of what a key signs, by "typ". Cyrus takes a
@@ -32,7 +36,7 @@ func headers(k Stored) (map[string]string, error) {
 	}
 	encoded := map[string]string{}
 	for _, typ := range []string{oidc.TypeAccessToken, oidc.TypeJWT, typeIntrospection} {
-		text, err := json.Marshal(header{typ, k.Algorithm, id})
+		text, err := json.Marshal(header{Type: typ, Algorithm: k.Algorithm, KeyID: id})
 		if err != nil {
 			return nil, err
 		}

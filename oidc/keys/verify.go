@@ -2,7 +2,6 @@ package keys
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -18,9 +17,14 @@ var (
 	// was asked for. It has no cause on purpose: every such token gets the same
 	// answer (R24).
 	ErrInvalid = errors.New("keys: not such a token of this issuer")
-	// ErrExpired means that the token was genuine and is over.
+	// ErrExpired means that the token was genuine and is over. Its claims come along, for the
+	// record alone.
 	ErrExpired = errors.New("keys: access token has expired")
 )
+
+// clockLeeway is how far the clock of the replica that made a token may be ahead of ours
+// (RFC 7519, section 4.1.5).
+const clockLeeway = time.Minute
 
 // maxToken bounds what is looked at; our own tokens are below 2 KiB.
 const maxToken = 8 << 10
@@ -29,7 +33,7 @@ const maxToken = 8 << 10
 // key for access tokens and that it has not expired, and returns its claims. Tokens of every
 // profile pass but those for Cyrus, which belong to one server alone and say too little. A
 // signature is checked for every well-formed token, an unknown "kid" included, so
-// that the time of a refusal tells nothing. It returns ErrInvalid, ErrExpired, or
+// that the time of a refusal tells nothing. It returns ErrInvalid, ErrExpired with the claims, or
 // ErrNoKey for a tenant without keys. Audience, scope, grant, and whether the
 // bearer has the key that the token is bound to, are the caller's to judge.
 func (k *Keys) Verify(tenant, issuer, token string) (c oidc.Claims, err error) {
@@ -43,8 +47,11 @@ func (k *Keys) Verify(tenant, issuer, token string) (c oidc.Claims, err error) {
 	if err != nil || !body.good(issuer) || typ != oidc.TypeAccessToken && typ != oidc.TypeJWT {
 		return c, ErrInvalid
 	}
+	if now.Add(clockLeeway).Before(time.Unix(body.NotBefore, 0)) {
+		return c, ErrInvalid
+	}
 	if !now.Before(time.Unix(body.ExpiresAt, 0)) {
-		return c, ErrExpired
+		return body.claims(), ErrExpired
 	}
 	return body.claims(), nil
 }
@@ -73,10 +80,13 @@ func (t trusted) parse(token string, body any) (string, error) {
 	text, errHeader := decode(parts[0])
 	payload, errPayload := decode(parts[1])
 	signature, errSignature := decode(parts[2])
-	if errors.Join(errHeader, errPayload, errSignature) != nil || json.Unmarshal(text, &h) != nil {
+	if errors.Join(errHeader, errPayload, errSignature) != nil || read(text, headerMembers[:], &h) != nil {
 		return "", ErrInvalid
 	}
 	named := t.named(h)
+	if h.Critical != nil {
+		named = nil // and nobody else vouches for it, after as much work
+	}
 	key := named
 	if key == nil {
 		// Any of the algorithm, so that an unknown "kid" takes as long as a known one.
@@ -87,7 +97,7 @@ func (t trusted) parse(token string, body any) (string, error) {
 	}
 	signed := token[:len(parts[0])+len(".")+len(parts[1])]
 	err := jwt.GetSigningMethod(key.Algorithm).Verify(signed, signature, key.signer.Public())
-	if err != nil || named == nil || json.Unmarshal(payload, body) != nil {
+	if err != nil || named == nil || read(payload, claimMembers[:], body) != nil {
 		return "", ErrInvalid
 	}
 	return h.Type, nil

@@ -47,7 +47,7 @@ func alive(r Request, presented Subject, takes func(*Service) bool) Decision {
 			continue
 		}
 		s := j.opensToday(target)
-		if s == nil || !takes(s) || !j.opens(ceiling, s.Scopes) || !Has(&j.Request, target) {
+		if s == nil || !takes(s) || !j.opens(ceiling, s.Scopes) || !j.has(target) {
 			continue
 		}
 		audience, opened = append(audience, target), join(opened, j.opening(ceiling, s.Scopes))

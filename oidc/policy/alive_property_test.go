@@ -103,7 +103,7 @@ func (in includes) undead(r policy.Request, d policy.Decision) []string {
 	must(in.within(d.Scope.Words(), s.Scope.Words()) && in.within(d.Scope.Words(), g.Scope.Words()), "scope beyond token or grant")
 	var useful scopes.Set
 	for _, audience := range d.Claims.Audience {
-		service, _ := target(r.Services, audience)
+		service, _ := target(r, audience)
 		useful = useful.Union(service.Scopes)
 		must(audience != r.Issuer && slices.Contains(s.Audience, audience), "for "+audience+", for which it was not made")
 		must(!slices.Contains(s.Audience, r.Issuer) || service.InBroad, audience+" takes no broad token")

@@ -15,6 +15,13 @@ const (
 	clockLeeway = time.Minute
 )
 
+// SignedInLately reports whether somebody who signed in at a moment that an identity provider gave may
+// make an app password now (R21). A moment that is not known, or has not come yet, is not lately.
+func SignedInLately(at, now time.Time) bool {
+	age := now.Sub(at)
+	return !at.IsZero() && age <= freshFor && age >= -clockLeeway
+}
+
 // password decides for an app password: one secret for several services that share a login
 // name. It outlives what was presented and is bound to no key; everything else lies within
 // what was presented, as with tokens (R21, R22).
@@ -63,10 +70,9 @@ func (j *judgement) mayMakePasswords() bool {
 	if s == nil {
 		return j.ask(askPasswordScope, j.Grant.Scope.Has(word))
 	}
-	age := j.Now.Sub(j.AuthTime)
 	return j.ask(askIssuerAlone, len(s.Audience) == 1) && // it has the issuer: it is broad
 		j.ask(askPasswordScope, j.Grant.Scope.Has(word) && s.Scope.Has(word)) &&
-		j.ask(askFresh, !j.AuthTime.IsZero() && age <= freshFor && age >= -clockLeeway)
+		j.ask(askFresh, SignedInLately(j.AuthTime, j.Now))
 }
 
 // passwordFor checks that a password can be for a service. One that demands bound tokens

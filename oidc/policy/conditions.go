@@ -1,6 +1,10 @@
 package policy
 
-import "signpost/internal/condition"
+import (
+	"strings"
+
+	"signpost/internal/condition"
+)
 
 // clientConditions come last of what does not depend on the target: they cost most, and who
 // stole a token without its key learns nothing by them.
@@ -32,28 +36,71 @@ func (j *judgement) holds(c *condition.Condition, s *Service) bool {
 	return yes
 }
 
-// evaluate evaluates a condition about a service, or about none. What cannot be found
-// out is a no.
-func (r *Request) evaluate(c *condition.Condition, s *Service) (bool, error) {
-	yes, err := c.Holds(condition.Facts{
-		Now: r.Now, Claims: r.Claims, ClientID: r.ClientID, ClientKind: r.ClientKind,
-		ServiceID: s.ID, ServiceProtocol: s.Protocol, ServiceAudience: s.Audience,
-	})
-	return yes && err == nil, err
+// verdicts are what became of the conditions of one request, so that none is evaluated twice:
+// one may be that of hundreds of services, and may take milliseconds.
+type verdicts map[*condition.Condition]verdict
+
+type verdict struct {
+	yes bool
+	err error // why it could not be evaluated
 }
 
-// Has reports whether the conditions of all services with an audience hold of the person, the
-// sign-in and the program of a request. One whose do not is left out of the
-// configuration, as it is refused in an exchange.
-func Has(r *Request, audience string) bool {
-	for i := range r.Services {
-		s := &r.Services[i]
+// evaluate evaluates a condition about a service, or about none. What cannot be found
+// out is a no.
+func (j *judgement) evaluate(c *condition.Condition, s *Service) (bool, error) {
+	if v, found := j.known[c]; found {
+		return v.yes, v.err
+	}
+	yes, err := c.Holds(condition.Facts{
+		Now: j.Now, Claims: j.Claims, ClientID: j.ClientID, ClientKind: j.ClientKind,
+		ServiceID: s.ID, ServiceProtocol: s.Protocol, ServiceAudience: s.Audience,
+	})
+	yes = yes && err == nil
+	if !asksForService(c) {
+		if j.known == nil {
+			j.known = verdicts{}
+		}
+		j.known[c] = verdict{yes, err}
+	}
+	return yes, err
+}
+
+// asksForService reports whether a condition may say something else of another service: its facts have
+// no other names than this one.
+func asksForService(c *condition.Condition) bool { return strings.Contains(c.String(), "service") }
+
+// has reports whether the conditions of all services with an audience hold.
+func (j *judgement) has(audience string) bool {
+	for i := range j.Services {
+		s := &j.Services[i]
 		if s.Condition == nil || s.Audience != audience {
 			continue
 		}
-		if yes, _ := r.evaluate(s.Condition, s); !yes {
+		if yes, _ := j.evaluate(s.Condition, s); !yes {
 			return false // why is for Explain
 		}
 	}
 	return true
+}
+
+// Without returns the audiences of which a condition does not hold of the person, the sign-in and
+// the program of a request; nil if there are none. Their services are left out of the
+// configuration, as they are refused in an exchange.
+func Without(r *Request) map[string]bool {
+	j := judgement{Request: *r}
+	var without map[string]bool
+	for i := range j.Services {
+		s := &j.Services[i]
+		if s.Condition == nil || without[s.Audience] {
+			continue
+		}
+		if yes, _ := j.evaluate(s.Condition, s); yes {
+			continue
+		}
+		if without == nil {
+			without = map[string]bool{}
+		}
+		without[s.Audience] = true
+	}
+	return without
 }

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -154,17 +155,72 @@ func TestR26ConditionsCountToday(t *testing.T) {
 	}
 }
 
-// TestHasIsWhatExchangeSays: the configuration shows what an exchange does not refuse for a condition.
-func TestHasIsWhatExchangeSays(t *testing.T) {
+// TestWithoutIsWhatExchangeSays: the configuration shows what an exchange does not refuse for a condition.
+func TestWithoutIsWhatExchangeSays(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{``, `true`, `false`, `claims.department == "sales"`, `"staff" in claims.groups`} {
 		r := request(t, policy.Exchange)
 		r.Services[0].Condition = compile(t, source)
-		if got, want := policy.Has(&r, imap), policy.Decide(r).Allowed(); got != want {
+		without := policy.Without(&r)
+		if got, want := !without[imap], policy.Decide(r).Allowed(); got != want {
 			t.Errorf("condition %q: has %v, exchange allowed %v", source, got, want)
 		}
-		if !policy.Has(&r, submission) {
+		if without[submission] {
 			t.Errorf("condition %q of another service takes this one away", source)
+		}
+		// Whoever has a token of an audience has all of its services.
+		twin := r.Services[0]
+		twin.ID, twin.Condition = "twin", compile(t, `service.id != "twin"`)
+		r.Services = append(slices.Clone(r.Services), twin)
+		if !policy.Without(&r)[imap] || policy.Decide(r).Allowed() {
+			t.Errorf("condition %q: has it with a twin whose condition does not hold", source)
+		}
+	}
+}
+
+// TestConditionsAreEvaluatedOnce within a request, however many services have them: allocations tell,
+// of which each evaluation needs some.
+//
+//nolint:paralleltest // allocations of tests that run at the same time would be counted
+func TestConditionsAreEvaluatedOnce(t *testing.T) {
+	const services = 40
+	claims := map[string]any{"groups": []any{"a", "b", "c", "d", "e", "f"}}
+	expression := func(n int) string {
+		return fmt.Sprintf(`claims.groups.exists(g, g.startsWith("f")) && size(claims.groups) > 0 || %d == 1`, n)
+	}
+	world := func(n int, same bool) policy.Request {
+		r := request(t, policy.Exchange)
+		r.Claims, r.Services = claims, nil
+		one := compile(t, expression(0))
+		for i := range n {
+			s := policy.Service{ID: fmt.Sprint(i), Audience: fmt.Sprintf("a%d.example.test", i), Hosts: []string{"mail.example.test"}, Condition: one}
+			if same {
+				s.Audience = "a.example.test"
+			} else {
+				s.Condition = compile(t, expression(i))
+			}
+			r.Services = append(r.Services, s)
+		}
+		return r
+	}
+	for name, what := range map[string]func(r policy.Request){
+		"Without": func(r policy.Request) { policy.Without(&r) },
+		"Resolve": func(r policy.Request) { r.Resolve("mail.example.test") },
+		"Decide": func(r policy.Request) {
+			r.Targets = []string{r.Services[0].Audience}
+			policy.Decide(r)
+		},
+	} {
+		cost := func(n int, same bool) float64 {
+			r := world(n, same)
+			return testing.AllocsPerRun(20, func() { what(r) })
+		}
+		once := cost(1, false) + 8 // for what is remembered
+		if got := cost(services, true); got > 2*once {
+			t.Errorf("%s: %d services with one condition cost %v allocations, want about %v", name, services, got, once)
+		}
+		if got := cost(services, false); got > 2*services*once {
+			t.Errorf("%s: %d conditions cost %v allocations, want about %v", name, services, got, services*once)
 		}
 	}
 }

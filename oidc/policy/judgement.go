@@ -16,6 +16,7 @@ type judgement struct {
 	no      question // the question whose answer was no
 	name    string   // the target that is looked at
 	service *Service // what it names; nil if that is nothing
+	known   verdicts // of the conditions that were evaluated
 
 	// For Explain alone.
 	explains bool
@@ -121,7 +122,7 @@ func (j *judgement) opening(ceiling, service scopes.Set) scopes.Set {
 
 // target finds the service that a target names, nil if there is none for this account.
 func (j *judgement) target(name string) *Service {
-	j.name, j.service = name, resolve(j.Services, name)
+	j.name, j.service = name, resolve(j.Services, name, j.has)
 	// A token for a service is never broad, whatever was declared (R4).
 	if !j.ask(askTarget, j.service != nil && j.service.Audience != j.Issuer) {
 		return nil

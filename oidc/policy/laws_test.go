@@ -26,7 +26,8 @@ var laws = []law{
 	}},
 	{`claims.acr == "high"`, func(r policy.Request, _ policy.Service) bool { return r.Claims["acr"] == "high" }},
 	{`claims.acr != "high"`, func(r policy.Request, _ policy.Service) bool {
-		return r.Claims["acr"] != nil && r.Claims["acr"] != "high"
+		acr, text := r.Claims["acr"].(string) // what is of another kind cannot be compared
+		return text && acr != "high"
 	}},
 	{`service.protocol != "imap" || service.id == "first"`, func(_ policy.Request, s policy.Service) bool {
 		return s.Protocol != "imap" || s.ID == "first"

@@ -76,14 +76,15 @@ func (in includes) useful(carried []string, s policy.Service) []string {
 }
 
 // target returns the one service that a target names.
-func target(services []policy.Service, name string) (policy.Service, bool) {
+func target(r policy.Request, name string) (policy.Service, bool) {
+	services := r.Services
 	for _, s := range services {
 		if s.Audience == name {
 			return s, true
 		}
 	}
 	if !strings.HasPrefix(name, "https://") {
-		return host(services, name)
+		return host(r, name)
 	}
 	for _, strange := range []string{"..", "%", "@", "#", "?"} {
 		if strings.Contains(name, strange) {
@@ -99,17 +100,19 @@ func target(services []policy.Service, name string) (policy.Service, bool) {
 	return longest, longest.URL != ""
 }
 
-func host(services []policy.Service, name string) (policy.Service, bool) {
+func host(r policy.Request, name string) (policy.Service, bool) {
 	var on []policy.Service
-	for _, s := range services {
+	for _, s := range r.Services {
 		if slices.Contains(s.Hosts, name) {
 			on = append(on, s)
 		}
 	}
-	for _, s := range on {
-		if s.Audience != on[0].Audience {
-			return policy.Service{}, false
-		}
+	another := func(s policy.Service) bool { return s.Audience != on[0].Audience }
+	if slices.ContainsFunc(on, another) { // of those that the person has, one
+		on = slices.DeleteFunc(on, func(s policy.Service) bool { return !conditionsHold(r, s.Audience) })
+	}
+	if slices.ContainsFunc(on, another) {
+		return policy.Service{}, false
 	}
 	if len(on) == 0 {
 		return policy.Service{}, false
@@ -170,7 +173,7 @@ func (in includes) permits(r policy.Request) bool {
 	if len(r.Targets) != 1 {
 		return false
 	}
-	s, ok := target(r.Services, r.Targets[0])
+	s, ok := target(r, r.Targets[0])
 	listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
 	if !ok || s.Audience == r.Issuer || !bindable(r, s) || !listed || !conditionsHold(r, s.Audience) || !verified(s.Username, r.Domains) || len(in.useful(carried, s)) == 0 {
 		return false
@@ -192,7 +195,7 @@ func (in includes) permitsPassword(r policy.Request, carried []string) bool {
 	}
 	var usernames, useful []string
 	for _, name := range r.Targets {
-		s, ok := target(r.Services, name)
+		s, ok := target(r, name)
 		listed := len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, s.Audience)
 		if !ok || s.Audience == r.Issuer || !listed || !conditionsHold(r, s.Audience) || !s.AppPasswords || s.DPoP == "requires" {
 			return false
@@ -282,7 +285,7 @@ func (in includes) widened(r policy.Request, d policy.Decision) []string {
 	if len(wrong) > 0 {
 		return wrong
 	}
-	s, ok := target(r.Services, r.Targets[0])
+	s, ok := target(r, r.Targets[0])
 	must(ok && c.Audience[0] == s.Audience, "an audience that the target does not name")
 	must(len(r.Grant.Resources) == 0 || slices.Contains(r.Grant.Resources, c.Audience[0]), "an audience outside the granted resources")
 	must(in.within(carried, s.Scopes.Words()), "scope beyond the service")
@@ -337,11 +340,11 @@ func (in includes) widenedPassword(r policy.Request, d policy.Decision) []string
 	}
 	var useful []string
 	for _, audience := range d.Claims.Audience {
-		s, ok := target(r.Services, audience)
+		s, ok := target(r, audience)
 		if !ok || audience == r.Issuer || !s.AppPasswords || s.Username != d.Claims.Username || s.Username == "" || !conditionsHold(r, audience) {
 			wrong = append(wrong, "a password for "+audience+", which takes none of this name")
 		}
-		if !slices.ContainsFunc(r.Targets, func(name string) bool { s, _ := target(r.Services, name); return s.Audience == audience }) {
+		if !slices.ContainsFunc(r.Targets, func(name string) bool { s, _ := target(r, name); return s.Audience == audience }) {
 			wrong = append(wrong, "a password for "+audience+", which was not asked for")
 		}
 		if len(r.Grant.Resources) > 0 && !slices.Contains(r.Grant.Resources, audience) {

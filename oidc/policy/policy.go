@@ -137,7 +137,7 @@ func (j *judgement) inBroad(aud []string, username string, ceiling scopes.Set) [
 			continue
 		}
 		// The first service with an audience stands for all.
-		if !slices.Contains(aud, s.Audience) && i == indexOf(j.Services, s.Audience) && Has(&j.Request, s.Audience) {
+		if !slices.Contains(aud, s.Audience) && i == indexOf(j.Services, s.Audience) && j.has(s.Audience) {
 			aud = append(aud, s.Audience)
 		}
 	}

@@ -11,20 +11,35 @@ import (
 // audience; or a URL below an HTTP service's prefix, of which the longest by
 // whole path segments wins (R30). Services that share an audience share scope
 // and profile, so the first stands for all. Everything else names nothing.
+//
+// Conditions are not asked: where a host's services have several audiences, the host names
+// nothing. Decide looks at those alone that the person has, as Request.Resolve does.
 func Resolve(services []Service, target string) (Service, bool) {
-	if s := resolve(services, target); s != nil {
+	if s := resolve(services, target, everybodyHas); s != nil {
 		return *s, true
 	}
 	return Service{}, false
 }
 
-// resolve is Resolve without a copy: nil if the target names nothing.
-func resolve(services []Service, target string) *Service {
+// Resolve is Resolve among the services of the request as its decision sees them.
+func (r *Request) Resolve(target string) (Service, bool) {
+	j := judgement{Request: *r}
+	if s := resolve(r.Services, target, j.has); s != nil {
+		return *s, true
+	}
+	return Service{}, false
+}
+
+func everybodyHas(string) bool { return true }
+
+// resolve returns the service that a target names, nil if that is nothing. has is asked where a
+// host name alone does not tell.
+func resolve(services []Service, target string, has func(audience string) bool) *Service {
 	if i := indexOf(services, target); target != "" && i >= 0 {
 		return &services[i]
 	}
 	if !strings.Contains(target, "/") {
-		return byHost(services, target)
+		return byHost(services, target, has)
 	}
 	return byPrefix(services, target)
 }
@@ -39,18 +54,36 @@ func indexOf(services []Service, audience string) int {
 	return -1
 }
 
-func byHost(services []Service, host string) (found *Service) {
+// byHost finds the audience of a host. Where there are several, those count that the person
+// has: that the host names nothing would show a service that looks as if it were not there.
+func byHost(services []Service, host string, has func(audience string) bool) (found *Service) {
+	if host == "" {
+		return nil
+	}
+	several := false
 	for i := range services {
 		s := &services[i]
-		if host == "" || !slices.Contains(s.Hosts, host) {
+		if !slices.Contains(s.Hosts, host) {
 			continue
-		}
-		if found != nil && s.Audience != found.Audience {
-			return nil
 		}
 		if found == nil {
 			found = s
 		}
+		several = several || s.Audience != found.Audience
+	}
+	if !several {
+		return found
+	}
+	found = nil
+	for i := range services {
+		s := &services[i]
+		if !slices.Contains(s.Hosts, host) || found != nil && s.Audience == found.Audience || !has(s.Audience) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = s
 	}
 	return found
 }

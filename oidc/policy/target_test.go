@@ -3,6 +3,7 @@ package policy_test
 import (
 	"testing"
 
+	"signpost/oidc"
 	"signpost/oidc/policy"
 )
 
@@ -149,6 +150,41 @@ func TestR30DoesNotDependOnTheOrderOfServices(t *testing.T) {
 			if got, _ := policy.Resolve(services, "https://dav.example.test/cal/work/x"); got.Audience != nested[2].Audience {
 				t.Errorf("order %d, %d: %q, want %q", i, j, got.Audience, nested[2].Audience)
 			}
+		}
+	}
+}
+
+// TestR30HiddenServicesDoNotShow: a host name tells no more to who lacks a service than it would without that
+// service.
+func TestR30HiddenServicesDoNotShow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, second string // conditions of two services on one host
+		want          string // what the host names; empty for nothing
+	}{
+		"both are there":   {``, `"staff" in claims.groups`, ""},
+		"second is hidden": {``, `"board" in claims.groups`, imap},
+		"first is hidden":  {`"board" in claims.groups`, `true`, "archive.example.test"},
+		"both are hidden":  {`false`, `"board" in claims.groups`, ""},
+		"one asks for the service": {`service.audience == "imap.example.test"`,
+			`service.audience == "imap.example.test"`, imap},
+	} {
+		r := request(t, policy.Exchange)
+		archive := r.Services[0]
+		archive.ID, archive.Audience, archive.Hosts = "archive", "archive.example.test", []string{"mx.example.test"}
+		archive.Condition = compile(t, c.second)
+		r.Services[0].Hosts, r.Services[0].Condition = []string{"mx.example.test"}, compile(t, c.first)
+		r.Services = append(r.Services, archive, archive)
+		r.Targets = []string{"mx.example.test"}
+		d := policy.Decide(r)
+		if s, _ := r.Resolve(r.Targets[0]); s.Audience != c.want {
+			t.Errorf("%s: the host names %q, want %q", name, s.Audience, c.want)
+		}
+		if d.Allowed() != (c.want != "") || d.Allowed() && d.Claims.Audience[0] != c.want {
+			t.Errorf("%s: %s for %v, want a token for %q", name, d.Rule, d.Claims.Audience, c.want)
+		}
+		if !d.Allowed() && d.Refusal.Code != oidc.CodeInvalidTarget {
+			t.Errorf("%s: %v, want invalid_target", name, d.Refusal)
 		}
 	}
 }

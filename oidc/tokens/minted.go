@@ -41,15 +41,16 @@ type exchange struct {
 
 // MakeFrom is Make for an exchange of subject, a token that was checked: it may return one that
 // was made from the same subject before, with the same claims but for times and number, if
-// half of its life is left (R6, R25).
+// half of its life is left (R6, R25). An opaque one is looked up before: what the cache has lost is
+// not handed out again. Were each made anew, one program that asks all the time would fill the
+// cache and push out the tokens of others.
 func (t *Tokens) MakeFrom(ctx context.Context, tenant string, p oidc.Profile, algorithm string, c oidc.Claims, subject string) (Made, error) {
-	if p.Opaque {
-		// Made anew each time: if the cache has lost one, it must not be handed out again.
-		return t.Make(ctx, tenant, p, algorithm, c)
-	}
-	signer, err := t.keys.SigningKey(tenant, p, algorithm, c)
-	if err != nil {
-		return Made{}, err
+	signer := "" // nobody signs an opaque one
+	if !p.Opaque {
+		var err error
+		if signer, err = t.keys.SigningKey(tenant, p, algorithm, c); err != nil {
+			return Made{}, err
+		}
 	}
 	x := exchange{tenant: tenant, algorithm: algorithm, profile: p, claims: c, subject: subject}
 	key := x.key(signer)
@@ -89,11 +90,11 @@ func (x exchange) key(signer string) mintedKey {
 
 // shared reports whether replicas make use of what another one has signed: where a signature
 // costs more than asking the cache for one.
-func (x exchange) shared() bool { return x.algorithm == keys.RS256 }
+func (x exchange) shared() bool { return !x.profile.Opaque && x.algorithm == keys.RS256 }
 
 // again returns what was made before, here or by another replica, if it is good for this exchange.
 func (t *Tokens) again(ctx context.Context, x exchange, key mintedKey) (minted, bool) {
-	if m, found := t.minted.get(key); found && m.goodFor(x.claims, t.now()) {
+	if m, found := t.minted.get(key); found && m.goodFor(x.claims, t.now()) && (!x.profile.Opaque || t.kept(ctx, x, m)) {
 		return m, true
 	}
 	if !x.shared() {
@@ -105,6 +106,12 @@ func (t *Tokens) again(ctx context.Context, x exchange, key mintedKey) (minted, 
 	}
 	t.minted.put(key, m)
 	return m, true
+}
+
+// kept reports whether the cache still has an opaque token.
+func (t *Tokens) kept(ctx context.Context, x exchange, m minted) bool {
+	_, err := t.lookUp(ctx, x.tenant, x.claims.Issuer, m.Token)
+	return err == nil
 }
 
 // fetch asks the cache what another replica made. A cache that does not answer, and what does

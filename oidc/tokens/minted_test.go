@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -258,18 +259,38 @@ func TestMintedWithoutTheCache(t *testing.T) {
 	}
 }
 
-// TestOpaqueTokensAreMadeAnew: what the cache has lost is never handed out again.
-func TestOpaqueTokensAreMadeAnew(t *testing.T) {
+// TestOpaqueTokensAreKeptOnce: who asks again and again takes one place in the cache, and the tokens of
+// others stay there; what the cache has lost is never handed out again.
+func TestOpaqueTokensAreKeptOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	a := r.asked(t, func(a *asked) { a.profile = profile(t, oidc.ProfileOpaque) })
-	first := a.exchange(t)
-	clear(r.shelf.entries)
-	second := a.exchange(t)
-	if first.Again || second.Again || first.Token == second.Token {
-		t.Errorf("first %+v, then %+v, want another", first, second)
+	for _, algorithm := range []string{"", keys.ES256, keys.RS256} { // which says nothing of an opaque one
+		r := newRig(t)
+		a := r.asked(t, func(a *asked) { a.profile, a.algorithm = profile(t, oidc.ProfileOpaque), algorithm })
+		first := a.exchange(t)
+		for range 100 {
+			if again := a.exchange(t); !again.Again || again.Token != first.Token || !again.ExpiresAt.Equal(first.ExpiresAt) {
+				t.Fatalf("first %+v, then %+v, want the same again", first, again)
+			}
+		}
+		if kept := r.shelf.names(""); len(kept) != 1 {
+			t.Errorf("kept are %v, want the one token", kept)
+		}
+		clear(r.shelf.entries)
+		second := a.exchange(t)
+		if first.Again || second.Again || first.Token == second.Token {
+			t.Errorf("first %+v, then %+v, want another", first, second)
+		}
+		r.taken(t, second.Token)
+		name := r.shelf.names("")[0]
+		r.shelf.entries[name] = []byte("somebody else wrote it")
+		if third := a.exchange(t); third.Again || third.Token == second.Token {
+			t.Errorf("then %+v, want another than the one whose entry was changed", third)
+		}
+		r.shelf.away = true
+		if _, err := a.from.MakeFrom(t.Context(), "example", a.profile, a.algorithm, a.claims, a.subject); !errors.Is(err, tokens.ErrUnavailable) {
+			t.Errorf("without the cache: %v, want ErrUnavailable", err)
+		}
 	}
-	r.taken(t, second.Token)
 }
 
 // TestMintedOverAtOnce: a subject token in its last moment gives tokens that are over.

@@ -44,7 +44,7 @@ func (t *Tokens) makeOpaque(ctx context.Context, tenant string, c oidc.Claims) (
 	return token, nil
 }
 
-// lookUp returns what an opaque token stands for. One that the cache has lost is no token any
+// lookUp returns what an opaque token stands for, also with keys.ErrExpired. One that the cache has lost is no token any
 // more; one that cannot be looked up may be good.
 func (t *Tokens) lookUp(ctx context.Context, tenant, issuer, token string) (oidc.Claims, error) {
 	if len(token) != opaqueSize {
@@ -67,7 +67,7 @@ func (t *Tokens) lookUp(ctx context.Context, tenant, issuer, token string) (oidc
 		return oidc.Claims{}, keys.ErrInvalid
 	}
 	if !t.now().Before(c.ExpiresAt) {
-		return oidc.Claims{}, keys.ErrExpired
+		return c, keys.ErrExpired
 	}
 	return c, nil
 }

@@ -78,7 +78,8 @@ func (t *Tokens) Make(ctx context.Context, tenant string, p oidc.Profile, algori
 
 // Verify returns the claims of an access token that this tenant made, in whatever profile but
 // Cyrus's, and that has not expired: keys.ErrInvalid, keys.ErrExpired, keys.ErrNoKey,
-// ErrUnavailable. The claims are the caller's to change.
+// ErrUnavailable. With keys.ErrExpired come the claims of a genuine token that is over, for the record
+// alone. The claims are the caller's to change.
 func (t *Tokens) Verify(ctx context.Context, tenant, issuer, token string) (oidc.Claims, error) {
 	// Asked before the check: keys that change meanwhile make what is remembered useless.
 	now := t.now()
@@ -95,6 +96,9 @@ func (t *Tokens) Verify(ctx context.Context, tenant, issuer, token string) (oidc
 		c, err = t.lookUp(ctx, tenant, issuer, token)
 	} else {
 		c, err = t.keys.Verify(tenant, issuer, token)
+	}
+	if errors.Is(err, keys.ErrExpired) {
+		return c, err
 	}
 	if err != nil {
 		return oidc.Claims{}, err

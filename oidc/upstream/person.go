@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/mail"
 	"regexp"
 	"slices"
@@ -21,9 +22,6 @@ const (
 	maxContext   = 255 // octets of "acr", and of one of "amr"
 	maxMethods   = 20  // in "amr"
 )
-
-// claims are those of an ID token or of userinfo, as they came.
-type claims map[string]any
 
 // text returns a claim that is a string, or "".
 func (c claims) text(name string) string {
@@ -194,8 +192,9 @@ func displayName(name string) string {
 // authTime returns when the provider says that the person signed in, or the zero
 // time: it is never invented (R17).
 func authTime(c claims) time.Time {
-	seconds, ok := c["auth_time"].(float64)
-	if !ok || seconds <= 0 || seconds > maxTime {
+	number, _ := c["auth_time"].(json.Number)
+	seconds, err := number.Float64()
+	if err != nil || seconds <= 0 || seconds > maxTime {
 		return time.Time{}
 	}
 	return time.Unix(int64(seconds), 0).UTC()

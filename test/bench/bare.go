@@ -24,6 +24,9 @@ const bareCommand = "bare"
 const (
 	pathExchange = "/exchange" // verifies once and signs once
 	pathVerify   = "/verify"   // verifies once
+	pathSign     = "/sign"     // signs once
+	pathMade     = "/made"     // answers with a token that was made before
+	pathActive   = "/active"   // answers as pathVerify does, at once
 )
 
 const (
@@ -45,6 +48,7 @@ type bare struct {
 	key      *ecdsa.PrivateKey
 	unsigned string   // header and claims
 	r, s     *big.Int // the signature of what is verified
+	made     []byte   // a token
 }
 
 func newBare() (*bare, error) {
@@ -60,7 +64,10 @@ func newBare() (*bare, error) {
 		unsigned: base64.RawURLEncoding.EncodeToString([]byte(bareHeader)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)),
 	}
 	sum := sha256.Sum256([]byte(b.unsigned))
-	b.r, b.s, err = ecdsa.Sign(rand.Reader, key, sum[:])
+	if b.r, b.s, err = ecdsa.Sign(rand.Reader, key, sum[:]); err != nil {
+		return nil, err
+	}
+	b.made, err = b.sign()
 	return b, err
 }
 
@@ -83,16 +90,26 @@ func (b *bare) sign() ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode([]byte(b.unsigned+"."), raw[:]), nil
 }
 
-func (b *bare) exchange(w http.ResponseWriter, _ *http.Request) {
+func (b *bare) exchange(w http.ResponseWriter, r *http.Request) {
 	if !b.verify() {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	b.signOnly(w, r)
+}
+
+func (b *bare) signOnly(w http.ResponseWriter, _ *http.Request) {
 	token, err := b.sign()
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	give(w, token)
+}
+
+func (b *bare) giveMade(w http.ResponseWriter, _ *http.Request) { give(w, b.made) }
+
+func give(w http.ResponseWriter, token []byte) {
 	answer := append([]byte(`{"access_token":"`), token...)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(answer, bareRest...))
@@ -103,6 +120,10 @@ func (b *bare) verifyOnly(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	active(w, nil)
+}
+
+func active(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, bareActive)
 }
@@ -126,6 +147,9 @@ func serveBare(ctx context.Context, out io.Writer) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathExchange, b.exchange)
 	mux.HandleFunc(pathVerify, b.verifyOnly)
+	mux.HandleFunc("POST "+pathSign, b.signOnly)
+	mux.HandleFunc("POST "+pathMade, b.giveMade)
+	mux.HandleFunc(pathActive, active)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -15,6 +15,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -40,6 +42,7 @@ type options struct {
 	binary      string // empty: it is built
 	out         string
 	reportOnly  bool
+	only        string
 }
 
 // errSlow means that a figure is below what is wanted of it.
@@ -59,6 +62,7 @@ func run(ctx context.Context, args []string, out, notes io.Writer) error {
 	flags.StringVar(&o.binary, "binary", "", "the signpost to measure; without it, it is built")
 	flags.StringVar(&o.out, "out", "build/bench/exchange.json", "file for the figures")
 	flags.BoolVar(&o.reportOnly, "report", false, "do not fail for a figure below what is wanted")
+	flags.StringVar(&o.only, "row", "", "only the rows whose name has this in it, as when one is being worked on")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -81,7 +85,10 @@ func measure(ctx context.Context, o options, out, notes io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	rows := s.rows()
+	rows := slices.DeleteFunc(s.rows(), func(r *row) bool { return !strings.Contains(r.path, o.only) })
+	if len(rows) == 0 {
+		return fmt.Errorf("no row has %q in its name", o.only)
+	}
 	fmt.Fprintf(notes, "%d rows of %d pairs, slices of %v, after %.0f s\n", len(rows), o.pairs, o.slice, time.Since(began).Seconds())
 	if err := s.takeTurns(ctx, rows, o.pairs); err != nil {
 		return err

@@ -40,10 +40,16 @@ const (
 
 // rows are all figures, in the order in which a turn takes them.
 func (s *setup) rows() []*row {
-	bareExchange := side{target: s.bare, work: func(int) work { return s.bareExchanges() }}
+	bareExchange := side{target: s.bare, work: func(int) work { return s.bareExchanges(pathExchange) }}
+	bareSign := side{target: s.bare, work: func(int) work { return s.bareExchanges(pathSign) }}
+	bareMade := side{target: s.bare, work: func(int) work { return s.bareExchanges(pathMade) }}
+	bareActive := side{target: s.bare, work: func(int) work { return s.active }}
 	bareVerify := side{target: s.bare, work: func(int) work { return s.verify }}
 	all := []*row{
 		{path: pathControl, against: "itself", measured: bareExchange, base: bareExchange},
+		{path: "limit: the bare handler signs alone", against: againstExchange, measured: bareSign, base: bareExchange},
+		{path: "limit: the bare handler answers at once", against: againstExchange, measured: bareMade, base: bareExchange},
+		{path: "limit: the bare handler answers at once", against: againstVerify, measured: bareActive, base: bareVerify},
 		{
 			path: "exchange of a token at first sight", against: againstExchange, wanted: 0.8, aim: 0.9,
 			measured: side{
@@ -124,10 +130,10 @@ func (s *setup) again() *exchanges {
 	return e
 }
 
-// bareExchanges is the same for the bare handler.
-func (s *setup) bareExchanges() *exchanges {
+// bareExchanges is the same for the bare handler, at one of its paths.
+func (s *setup) bareExchanges(path string) *exchanges {
 	return &exchanges{
-		head: post(s.bare.process.address, pathExchange), endless: true, issuer: bareIssuer,
+		head: post(s.bare.process.address, path), endless: true, issuer: bareIssuer,
 		subjects: []subject{{token: s.regulars[0].token, person: barePerson}}, places: []place{{barePlace, bareScope}},
 		key: func(string) crypto.PublicKey { return s.bareKey },
 	}

@@ -38,7 +38,7 @@ type setup struct {
 	unmeasured []string
 
 	introspect, configure *questions // at plain
-	verify                *questions // at bare
+	verify, active        *questions // at bare
 	numbers               *numbers
 
 	closers []func() error // in the order of opening
@@ -134,10 +134,10 @@ func (s *setup) startBare(ctx context.Context, c cores, dir string) (rate float6
 	s.bare = &target{p, s.options.connections}
 	// Presented is something as long as a broad token, until there are some.
 	s.regulars = []subject{{token: strings.Repeat("x", 700)}}
-	if _, err = s.bare.ask(ctx, s.bareExchanges(), s.options.slice); err != nil { // it warms up
+	if _, err = s.bare.ask(ctx, s.bareExchanges(pathExchange), s.options.slice); err != nil { // it warms up
 		return 0, err
 	}
-	calibrated, err := s.bare.ask(ctx, s.bareExchanges(), s.options.slice)
+	calibrated, err := s.bare.ask(ctx, s.bareExchanges(pathExchange), s.options.slice)
 	return calibrated.rate(), err
 }
 
@@ -265,15 +265,20 @@ func (s *setup) prepareQuestions(ctx context.Context) (err error) {
 	}), configured); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	s.verify, err = learn(ctx, s.bare, s.each(func(one subject) []byte {
-		return fmt.Appendf(nil, "GET "+pathVerify+" HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", host, one.token)
-	}), func(_ int, body []byte) error {
-		if string(body) != bareActive {
-			return errWrong
+	for path, questions := range map[string]**questions{pathVerify: &s.verify, pathActive: &s.active} {
+		*questions, err = learn(ctx, s.bare, s.each(func(one subject) []byte {
+			return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, host, one.token)
+		}), func(_ int, body []byte) error {
+			if string(body) != bareActive {
+				return errWrong
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	return err
+	}
+	return nil
 }
 
 // each makes a request of every regular's token.

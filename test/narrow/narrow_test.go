@@ -42,7 +42,6 @@ func chains() int {
 // undecided are rules of the policy that decide nothing here, and why.
 var undecided = map[string]string{
 	"tenant":      "the store and the keys know no other tenant's sign-ins and tokens, so the policy is not asked",
-	"expired":     "the signature is checked with the end, so the policy is not asked",
 	"allow-alive": "it is for resource servers that ask, not for making tokens",
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -34,12 +35,12 @@ func testAccounts(t *testing.T, s Store) {
 }
 
 // testAccountClaims: each sign-in says anew what is known of the person, in the types that
-// JSON has.
+// JSON has; whole numbers are exact.
 func testAccountClaims(t *testing.T, s Store) {
 	seed(t, s)
 	for _, claims := range []map[string]any{
 		{
-			"groups": []any{"staff", "Vertrieb & Einkauf <Süd>", "nul \x00"}, "level": 3.0, "share": 0.1, "large": 9007199254740991.0,
+			"groups": []any{"staff", "Vertrieb & Einkauf <Süd>", "nul \x00"}, "level": int64(3), "share": 0.1, "large": int64(9007199254740993),
 			"active": true, "manager": nil, "": "an empty name", "address": map[string]any{"country": "DE", "lines": []any{"a", []any{}}},
 		},
 		{"groups": []any{}},
@@ -56,6 +57,11 @@ func testAccountClaims(t *testing.T, s Store) {
 		if err != nil || !reflect.DeepEqual(got.Claims, claims) {
 			t.Errorf("Account has the claims %#v, %v, want %#v", got.Claims, err, claims)
 		}
+	}
+	alice := account("alice")
+	alice.Claims = map[string]any{"id": json.Number("18446744073709551615"), "level": int64(3)}
+	if got, want := saveAccount(t, s, "example", alice).Claims, map[string]any{"level": int64(3)}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with a number that would lose digits the claims are %#v, want %#v", got, want)
 	}
 }
 

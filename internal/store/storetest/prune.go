@@ -177,7 +177,7 @@ func testR21PruneKeepsGrants(t *testing.T, s Store) {
 		ID: "password", Selector: "selector", Hash: hash("password"), AccountID: g.AccountID, GrantID: g.ID, ClientID: g.ClientID,
 		Username: "alice@example.com", Audiences: []string{"mail.example.com"}, CreatedAt: start,
 	}
-	if err := s.KeepAppPassword(t.Context(), "example", password); err != nil {
+	if err := s.KeepAppPassword(t.Context(), "example", password, manyAppPasswords); err != nil {
 		t.Fatalf("KeepAppPassword: %v", err)
 	}
 	if err := s.EndGrant(t.Context(), "example", g.ID, "replaced", ended); err != nil {

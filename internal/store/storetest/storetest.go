@@ -32,6 +32,7 @@ type Engine interface {
 	PruneAudit(ctx context.Context, before time.Time, most int) (removed int, err error)
 	PruneRefreshTokens(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 	PruneGrants(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
+	PruneAppPasswords(ctx context.Context, endedBefore time.Time, most int) (removed int, err error)
 	Ping(ctx context.Context) error
 	Revision(ctx context.Context) (int64, error)
 	Watch(ctx context.Context, every time.Duration, look func(revision int64)) error
@@ -118,6 +119,12 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"R21AppPasswordsDieWithTheAccount", testR21AppPasswordsDieWithTheAccount},
 		{"AppPasswordsOfTwoTenantsDoNotMeet", testAppPasswordIsolation},
 		{"OfManyAppPasswordsWithOneSelectorOneIsKept", testRacingAppPasswords},
+		{"R21AppPasswordsThatLiveAreBounded", testR21BoundOfAppPasswords},
+		{"R21OfManyLastAppPasswordsOneIsKept", testR21RacingForTheLastAppPassword},
+		{"R21NoAppPasswordOfAnEndedSignIn", testR21AppPasswordOfEndedSignIn},
+		{"R21AppPasswordsMeetTheEndOfTheirGrant", testR21AppPasswordsMeetTheEnd},
+		{"R21EndOfEverythingIsRemembered", testR21EndOfEverything},
+		{"R21EndedAppPasswordsAreRemovedLongAfterTheirEnd", testR21PruneAppPasswords},
 
 		{"RefreshChangesNothing", testRefresh},
 		{"R18FirstUse", testR18FirstUse},

@@ -17,7 +17,7 @@ CREATE TABLE accounts (
     login            TEXT    NOT NULL,
     name             TEXT    NOT NULL,
     created_at       INTEGER NOT NULL,
-    last_sign_in_at  INTEGER NOT NULL, claims TEXT NOT NULL DEFAULT 'null',
+    last_sign_in_at  INTEGER NOT NULL, claims TEXT NOT NULL DEFAULT 'null', ended_before INTEGER,
     CONSTRAINT accounts_pkey PRIMARY KEY (tenant, id),
     CONSTRAINT accounts_upstream_key UNIQUE (tenant, upstream_issuer, upstream_subject),
     CONSTRAINT accounts_tenant_fkey FOREIGN KEY (tenant) REFERENCES tenants (name) ON DELETE CASCADE
@@ -46,6 +46,8 @@ CREATE TABLE app_passwords (
 ) STRICT;
 
 CREATE INDEX app_passwords_account_idx ON app_passwords (tenant, account_id);
+
+CREATE INDEX app_passwords_ended_at_idx ON app_passwords (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE audiences (
     audience TEXT NOT NULL,

@@ -48,7 +48,7 @@ func (j *judge) reaches(audience string, broad bool) {
 		return
 	}
 	j.must(j.tenant.People[j.Made.Person].among(s.Groups), "for %s, which the person does not have", audience)
-	j.must(len(s.Clients) == 0 || slices.Contains(s.Clients, j.Client), "for %s, which is not for the program %s", audience, j.Client)
+	j.must(s.takes(j.Client), "for %s, which is not for the program %s", audience, j.Client)
 	j.must(j.tenant.meet(j.Made.Scope, s.Scopes), "for %s, which the scope %v does not open", audience, j.Made.Scope)
 	if broad {
 		j.must(s.InBroad, "a broad token for %s, which is not in_broad", audience)
@@ -57,6 +57,11 @@ func (j *judge) reaches(audience string, broad bool) {
 	j.must(j.Way == ByAppPassword || j.tenant.within(j.Made.Scope, s.Scopes), "scope %v for %s, which has no use for all of it", j.Made.Scope, audience)
 	j.must(len(j.Grant.Audience) == 0 || slices.Contains(j.Grant.Audience, audience), "for %s, where the sign-in was for %v", audience, j.Grant.Audience)
 	j.must(j.Way != ByAppPassword || s.AppPasswords, "a password for %s, which takes none", audience)
+}
+
+// takes reports whether a service is for a program.
+func (s Service) takes(client string) bool {
+	return len(s.Clients) == 0 || slices.Contains(s.Clients, client)
 }
 
 // named: it is for what the request named.
@@ -74,7 +79,8 @@ func (j *judge) named(audience []string, broad bool) {
 	}
 }
 
-// resolve returns the one audience that a target names, or "".
+// resolve returns the one audience that a target names, or "". A host on which there are several is
+// that of the one that the person has by this program.
 func (j *judge) resolve(target string) string {
 	if j.service(target).Audience != "" {
 		return target
@@ -85,10 +91,19 @@ func (j *judge) resolve(target string) string {
 			found = append(found, s.Audience)
 		}
 	}
+	if len(found) > 1 {
+		found = slices.DeleteFunc(found, func(audience string) bool {
+			s := j.service(audience)
+			return !j.tenant.People[j.Made.Person].among(s.Groups) || !s.takes(j.Client)
+		})
+		if len(found) != 1 {
+			return ""
+		}
+	}
 	if len(found) == 1 {
 		return found[0]
 	}
-	if len(found) > 1 || strings.Contains(target, "..") || strings.ContainsAny(target, "%@#?\\") {
+	if strings.Contains(target, "..") || strings.ContainsAny(target, "%@#?\\") {
 		return ""
 	}
 	longest := ""
