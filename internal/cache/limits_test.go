@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,28 +15,57 @@ import (
 // told is a shared counter that can be away, and counts who asks it.
 type told struct {
 	cache.Cache
-	err     error // what every call returns, if any
+
+	mu   sync.Mutex
+	err  error // what every call returns, if any
+	news heard
+}
+
+// heard is what a shared counter was told.
+type heard struct {
 	calls   int
-	passed  int // events that it was told of
-	allowed int // and events that it allowed
+	passed  int // events
+	allowed int // events that it allowed
 }
 
 func (c *told) Allow(ctx context.Context, key string, limit int, span time.Duration) (bool, time.Duration, error) {
-	if c.calls++; c.err != nil {
-		return false, 0, c.err
+	if err := c.call(); err != nil {
+		return false, 0, err
 	}
 	return c.Cache.Allow(ctx, key, limit, span)
 }
 
 func (c *told) AllowAfter(ctx context.Context, key string, passed, limit int, span time.Duration) (bool, int, time.Duration, error) {
-	if c.calls++; c.err != nil {
-		return false, 0, 0, c.err
+	if err := c.call(); err != nil {
+		return false, 0, 0, err
 	}
 	ok, left, wait, err := c.Cache.AllowAfter(ctx, key, passed, limit, span)
-	if c.passed += passed; ok {
-		c.allowed++
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.news.passed += passed; ok {
+		c.news.allowed++
 	}
 	return ok, left, wait, err
+}
+
+func (c *told) call() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news.calls++
+	return c.err
+}
+
+func (c *told) heard() heard {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.news
+}
+
+// answer makes every call return an error, or none.
+func (c *told) answer(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
 }
 
 // errAway is the error of a counter that does not answer.
@@ -93,22 +123,22 @@ func (r replicas) wait(d time.Duration) {
 func TestLimitsFarAwayCostNothing(t *testing.T) {
 	t.Parallel()
 	withReplicas(t, 1, func(r replicas) {
-		if passed, _ := r.ask(0, "key", 1000, 40); passed != 40 || r.shared.calls != 0 {
-			r.Errorf("40 events at once: %d passed with %d calls, want all and none", passed, r.shared.calls)
+		if passed, _ := r.ask(0, "key", 1000, 40); passed != 40 || r.shared.heard().calls != 0 {
+			r.Errorf("40 events at once: %d passed with %d calls, want all and none", passed, r.shared.heard().calls)
 		}
 		r.wait(time.Second)
-		if r.shared.calls != 1 || r.shared.passed != 39 { // and one that it was asked for
-			r.Errorf("a second later: %d calls told of %d, want one of 39", r.shared.calls, r.shared.passed)
+		if r.shared.heard().calls != 1 || r.shared.heard().passed != 39 { // and one that it was asked for
+			r.Errorf("a second later: %d calls told of %d, want one of 39", r.shared.heard().calls, r.shared.heard().passed)
 		}
 		r.wait(time.Hour)
-		if r.shared.calls != 1 {
-			r.Errorf("an idle hour later: %d calls, want no more", r.shared.calls)
+		if r.shared.heard().calls != 1 {
+			r.Errorf("an idle hour later: %d calls, want no more", r.shared.heard().calls)
 		}
 		for range 50 { // ten a second, as is allowed for ever
 			r.ask(0, "key", 1000, 1)
 			r.wait(100 * time.Millisecond)
 		}
-		if calls := r.shared.calls - 1; calls > 51 {
+		if calls := r.shared.heard().calls - 1; calls > 51 {
 			r.Errorf("50 events in five seconds: %d calls, want no more than events", calls)
 		}
 	})
@@ -135,7 +165,7 @@ func TestLimitsAreTheSameEverywhere(t *testing.T) {
 			passed += n
 		}
 		r.wait(time.Minute)
-		if counted := r.shared.passed + r.shared.allowed; counted != passed {
+		if counted := r.shared.heard().passed + r.shared.heard().allowed; counted != passed {
 			r.Errorf("the counter counted %d events, want the %d that passed", counted, passed)
 		}
 	})
@@ -178,14 +208,14 @@ func TestLimitsRememberARefusal(t *testing.T) {
 		if first != 100 || wait <= 0 || wait > time.Second {
 			t.Fatalf("%d passed, wait %v, want the limit and a wait of less than a second", first, wait)
 		}
-		calls := r.shared.calls
+		calls := r.shared.heard().calls
 		for range 100 {
 			if passed, again := r.ask(0, "key", 100, 1); passed != 0 || again > wait {
 				t.Fatalf("again: %d passed, wait %v, want a refusal of at most %v", passed, again, wait)
 			}
 		}
-		if r.shared.calls != calls {
-			r.Errorf("%d calls for what was known", r.shared.calls-calls)
+		if r.shared.heard().calls != calls {
+			r.Errorf("%d calls for what was known", r.shared.heard().calls-calls)
 		}
 		r.wait(wait)
 		if passed, _ := r.ask(0, "key", 100, 2); passed != 1 {
@@ -209,8 +239,8 @@ func TestSmallLimitsAreExact(t *testing.T) {
 					passed += n
 				}
 			}
-			if passed != limit || r.shared.calls != 8*limit {
-				r.Errorf("%d of %d passed with %d calls, want %d and one call for each", passed, 8*limit, r.shared.calls, limit)
+			if passed != limit || r.shared.heard().calls != 8*limit {
+				r.Errorf("%d of %d passed with %d calls, want %d and one call for each", passed, 8*limit, r.shared.heard().calls, limit)
 			}
 		})
 	}
@@ -220,13 +250,13 @@ func TestLimitsWhileTheCounterIsAway(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{2, 100} {
 		withReplicas(t, 1, func(r replicas) {
-			r.shared.err = errAway
+			r.shared.answer(errAway)
 			passed, wait := r.ask(0, "key", limit, 500)
 			if passed < limit || passed > limit+limit/10 || wait == 0 {
 				r.Errorf("away: %d of %d passed, wait %v, want the limit of this process and at most a tenth", passed, limit, wait)
 			}
 			r.wait(10 * time.Second) // it is told again and again, in vain
-			r.shared.err = nil
+			r.shared.answer(nil)
 			r.wait(time.Second)
 			passed, _ = r.ask(0, "key", limit, 500)
 			if want := limit - limit/10; passed < want || passed > want+limit/50 {
@@ -240,7 +270,7 @@ func TestLimitsPassErrorsOn(t *testing.T) {
 	t.Parallel()
 	withReplicas(t, 1, func(r replicas) {
 		fault := errors.New("fault of the caller")
-		r.shared.err = fault
+		r.shared.answer(fault)
 		if ok, _, err := r.all[0].Allow(r.Context(), "key", 2, time.Hour); ok || !errors.Is(err, fault) {
 			r.Errorf("a fault of the counter: got %v, %v, want it as it is", ok, err)
 		}
@@ -296,8 +326,8 @@ func TestLimitsTellAtTheEnd(t *testing.T) {
 		r.ask(0, "key", 1000, 40)
 		r.all[0].Close()
 		r.all[0].Close() // twice does no harm
-		if r.shared.calls != 1 || r.shared.passed != 39 {
-			r.Errorf("%d calls told of %d, want one of 39", r.shared.calls, r.shared.passed)
+		if r.shared.heard().calls != 1 || r.shared.heard().passed != 39 {
+			r.Errorf("%d calls told of %d, want one of 39", r.shared.heard().calls, r.shared.heard().passed)
 		}
 	})
 }
