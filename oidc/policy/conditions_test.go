@@ -224,3 +224,21 @@ func TestConditionsAreEvaluatedOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestConditionsThatAskForTheServiceAreAskedOfEach: what one service's condition came to says nothing of
+// another's, though the tenant declared the same words.
+func TestConditionsThatAskForTheServiceAreAskedOfEach(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{`service.audience == "a.example.test"`, `service.id == "a"`, `service . protocol == "imap"`} {
+		one := compile(t, source)
+		a := policy.Service{ID: "a", Protocol: "imap", Audience: "a.example.test", Condition: one}
+		b := policy.Service{ID: "b", Protocol: "smtp", Audience: "b.example.test", Condition: one}
+		for _, services := range [][]policy.Service{{a, b}, {b, a}} {
+			r := request(t, policy.Exchange)
+			r.Services = services
+			if without := policy.Without(&r); without[a.Audience] || !without[b.Audience] {
+				t.Errorf("%s: without %v, want %s alone", source, without, b.Audience)
+			}
+		}
+	}
+}
