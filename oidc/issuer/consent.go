@@ -123,15 +123,13 @@ func (i *Issuer) Answer(ctx context.Context, r *directory.Realm, ticket, browser
 	return i.issueCode(ctx, r, c)
 }
 
-// mayAnswer returns ErrGone if the account is gone, or if everything of it was ended since the person came.
+// mayAnswer returns ErrGone if the account is gone, or if everything of it was ended since the person
+// came. If nobody can tell just now, the person need not say yes again: the same is asked before a grant is
+// made of it.
 func (i *Issuer) mayAnswer(ctx context.Context, r *directory.Realm, c Consent) error {
 	account, err := i.Store.Account(ctx, r.Name, c.Account)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return ErrGone
-	case err != nil:
-		return busy("load account of consent", err)
-	case account.EndedSince(c.CreatedAt):
+	case errors.Is(err, ErrNotFound), err == nil && account.EndedSince(c.CreatedAt):
 		return ErrGone
 	}
 	return nil

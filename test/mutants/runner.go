@@ -57,7 +57,7 @@ func (r runner) run(ctx context.Context) error {
 	}
 
 	start := time.Now()
-	if out, err := command(ctx, trees[0], "go", "test", "-trimpath", "./..."); err != nil {
+	if out, err := command(ctx, trees[0], "go", "test", "-trimpath", "-ldflags=-s -w", "./..."); err != nil {
 		return fmt.Errorf("the tests fail without any mutant, so that they prove nothing:\n%s", failures(out))
 	}
 	r.print("unchanged", time.Since(start), "tests pass", "")
@@ -206,10 +206,11 @@ func try(ctx context.Context, tree string, p patch) (verdict, witness string, er
 
 // test asks first the tests that should notice, then all, which also finds out what
 // does not compile any more. Vet is off: what it would say about the patch is no test's merit.
-// Without the paths of its tree each worker finds what the other has compiled.
+// Without the paths of its tree each worker finds what the other has compiled; what debuggers
+// want is half of what linking takes.
 func test(ctx context.Context, tree string, p patch) (verdict, witness string) {
 	for _, packages := range [][]string{p.tests, {"./..."}} {
-		out, err := command(ctx, tree, "go", append([]string{"test", "-trimpath", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
+		out, err := command(ctx, tree, "go", append([]string{"test", "-trimpath", "-ldflags=-s -w", "-vet=off", "-failfast", "-timeout=5m"}, packages...)...)
 		switch {
 		case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
 			return broken, firstError(out)
