@@ -32,6 +32,7 @@ type runner struct {
 	Root    string         // the tree to copy, a git work tree
 	Patches string         // folder of the patches
 	Only    *regexp.Regexp // names of the patches to try
+	Part    int            // 1 or 2: every other one of them, from the first or the second on; 0 is all
 	Out     io.Writer
 }
 
@@ -139,7 +140,10 @@ func (r runner) patches() ([]patch, error) {
 		return nil, err
 	}
 	var patches []patch
-	for _, file := range files {
+	for n, file := range files {
+		if r.Part > 0 && n%2 != r.Part-1 {
+			continue
+		}
 		file, err := filepath.Abs(file)
 		if err != nil {
 			return nil, err
