@@ -105,5 +105,4 @@ mutants: ## Take the product's guards away one by one: the tests must notice eac
 ci: export CI = true
 ci: FUZZTIME = 3s
 ci: RACE = -race
-ci: MUTANTS = -part $(shell expr 1 + $$(date +%j) % 2) # one half today, the other one tomorrow: all take twelve minutes
 ci: tidy format vet lint layout generated test-all mutants fuzz vuln ## What .ci/run calls: everything above that checks

@@ -25,18 +25,13 @@ import (
 
 func main() {
 	only := flag.String("run", "", "only the patches whose name matches this regular expression")
-	part := flag.Int("part", 0, "1 or 2: every other patch alone, beginning with the first or the second; 0 is all")
 	flag.Parse()
-	if *part < 0 || *part > 2 {
-		fmt.Fprintln(os.Stderr, "mutants: -part is 0, 1 or 2")
-		os.Exit(2)
-	}
 	pattern, err := regexp.Compile(*only)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mutants: -run: %v\n", err)
 		os.Exit(2)
 	}
-	r := runner{Root: ".", Patches: "test/mutants", Only: pattern, Part: *part, Out: os.Stdout}
+	r := runner{Root: ".", Patches: "test/mutants", Only: pattern, Out: os.Stdout}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = r.run(ctx)
 	stop()
