@@ -16,6 +16,11 @@ import (
 // that a tenant to remove does not exist. Then nothing is written.
 func (s *Store) SaveTenants(ctx context.Context, base int64, save []directory.Tenant, remove []string) (revision int64, err error) {
 	err = s.changeIn(ctx, saveWithin, func(tx *transaction) error {
+		for _, name := range remove {
+			if err := lockPeople(ctx, tx, name); err != nil {
+				return fmt.Errorf("remove tenant %q: %w", name, err)
+			}
+		}
 		if revision, err = ringFacts(ctx, tx, base); err != nil {
 			return err
 		}
@@ -58,6 +63,21 @@ func ringFacts(ctx context.Context, tx *transaction, base int64) (revision int64
 		return 0, directory.ErrConflict
 	}
 	return revision, err
+}
+
+// lockPeople locks what will be removed with a tenant in the order in which others lock it:
+// accounts, grants, and after both the revision. Otherwise a removal would meet the ends of its
+// grants crosswise, one after the other, until it gave up.
+func lockPeople(ctx context.Context, tx *transaction, tenant string) error {
+	for _, table := range []string{"accounts", "grants"} {
+		locked := tx.QueryRowContext(ctx, `
+			SELECT count(*) FROM (SELECT id FROM `+table+` WHERE tenant = $1 ORDER BY id`+tx.engine.lockRow()+`) AS locked`, tenant)
+		var n int
+		if err := locked.Scan(&n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func removeTenant(ctx context.Context, tx *transaction, name string) error {

@@ -28,9 +28,9 @@ import (
 // A unique key decides the rest: who inserts it second waits until the first
 // has committed, and then sees its row.
 //
-// The revision is raised late, after the grant is locked, and by SaveTenants early,
-// before it removes a tenant's grants. So a removal can meet the end of a grant
-// crosswise; the engine then undoes one of them and change runs it again.
+// The revision is raised late, after the grant is locked, and by SaveTenants early, before it
+// removes a tenant's grants; so it locks these before. Where two changes meet crosswise
+// nevertheless, the engine undoes one of them and change runs it again.
 type transaction struct {
 	*sql.Tx
 	engine engine

@@ -226,7 +226,7 @@ func test(ctx context.Context, tree string, p patch) (verdict, witness string) {
 // into compiling and linking: without what debuggers want and without optimising our own
 // packages it takes half of it.
 func goTest(ctx context.Context, tree string, packages ...string) ([]byte, error) {
-	args := []string{"test", "-trimpath", "-ldflags=-s -w", "-gcflags=signpost/...=-N -l", "-vet=off", "-failfast", "-timeout=5m"}
+	args := []string{"test", "-trimpath", "-ldflags=-s -w", "-gcflags=signpost/server=-N -l", "-gcflags=signpost/oidc/...=-N -l", "-vet=off", "-failfast", "-timeout=5m"}
 	return command(ctx, tree, "go", append(args, packages...)...)
 }
 
